@@ -1,0 +1,1 @@
+//! Derive macros of [`fieldseal`](https://docs.rs/fieldseal). Reserved: there is none yet.

@@ -1,0 +1,81 @@
+//! The context that a token is bound to, in its canonical form.
+
+use super::token::HEADER_LENGTH;
+
+const LABEL: &[u8] = b"fieldseal/v1/aad\0";
+/// The longest name or id that a length prefix of 16 bits can tell.
+pub(crate) const LONGEST_PART: usize = u16::MAX as usize;
+
+/// The place that a value belongs to. A token opens only where every part is the same again.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) tenant: Option<&'a str>,
+    pub(crate) collection: &'a str,
+    pub(crate) field: &'a str,
+    pub(crate) record: Option<&'a str>,
+    pub(crate) subject: Option<&'a str>,
+}
+
+/// Writes the associated data of a token with `header` at `place`: label, header, presence bits, and each part with
+/// its length before it. A part that is absent and one that is empty differ in the presence bits.
+pub(crate) fn write(header: &[u8; HEADER_LENGTH], place: &Place<'_>, out: &mut Vec<u8>) {
+    let &Place { tenant, collection, field, record, subject } = place;
+    let parts = [tenant, Some(collection), Some(field), record, subject];
+    out.clear();
+    out.extend_from_slice(LABEL);
+    out.extend_from_slice(header);
+    out.push((0..).zip(parts).map(|(bit, part)| u8::from(part.is_some()) << bit).sum());
+    for part in parts {
+        write_part(part.unwrap_or_default().as_bytes(), out);
+    }
+}
+
+/// Appends `part` behind its length as a big-endian 16-bit number.
+pub(crate) fn write_part(part: &[u8], out: &mut Vec<u8>) {
+    let length = u16::try_from(part.len()).expect("names and ids are held to 65,535 bytes where they enter");
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place<'static> =
+        Place { tenant: None, collection: "customers", field: "phone", record: None, subject: None };
+
+    fn written(place: &Place<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        write(&[1, 2, 3, 4, 5, 6, 7, 8, 9], place, &mut out);
+        out
+    }
+
+    #[test]
+    fn has_the_specified_bytes() {
+        let expected = b"fieldseal/v1/aad\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x06\0\0\0\x09customers\0\x05phone\0\0\0\0";
+        assert_eq!(written(&PLACE), expected);
+        let full = Place { tenant: Some("t"), record: Some("42"), subject: Some("s"), ..PLACE };
+        let expected =
+            b"fieldseal/v1/aad\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x1f\0\x01t\0\x09customers\0\x05phone\0\x0242\0\x01s";
+        assert_eq!(written(&full), expected);
+    }
+
+    #[test]
+    fn no_two_places_are_written_alike() {
+        let places = [
+            PLACE,
+            Place { tenant: Some(""), ..PLACE },
+            Place { record: Some(""), ..PLACE },
+            Place { subject: Some(""), ..PLACE },
+            Place { collection: "customersp", field: "hone", ..PLACE },
+            Place { collection: "customer", field: "sphone", ..PLACE },
+            Place { record: Some("a"), ..PLACE },
+            Place { subject: Some("a"), ..PLACE },
+        ];
+        for (index, one) in places.iter().enumerate() {
+            for other in &places[index + 1..] {
+                assert_ne!(written(one), written(other));
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A data key and what is derived from it.
+
+use std::fmt;
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use aes::{Aes256Enc, Block};
+use ctutils::CtEq;
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::key_id::KeyId;
+use super::random;
+use super::xaes::{PREFIX_LENGTH, Xaes256Gcm};
+use crate::error::Error;
+use crate::secret::SecretKey;
+
+/// A data key that is ready to encrypt and decrypt fields.
+///
+/// Everything that it uses is derived from 256 secret bits with HKDF-SHA-256 (RFC 5869), each under a label of its
+/// own, and overwritten when the key is dropped.
+///
+/// # Example
+///
+/// ```
+/// use fieldseal::keys::{DataKey, SecretKey};
+///
+/// let key = DataKey::new(&SecretKey::generate()?);
+/// assert_eq!(format!("{key:?}"), format!("DataKey({})", key.id()));
+/// # Ok::<(), fieldseal::Error>(())
+/// ```
+pub struct DataKey {
+    commitment: [u8; 32],
+    xaes: Xaes256Gcm,
+    hedge: Aes256Enc,
+}
+
+impl DataKey {
+    /// Derives the working keys from `secret`.
+    #[must_use]
+    pub fn new(secret: &SecretKey) -> Self {
+        let derivation = Hkdf::<Sha256>::new(Some(b"fieldseal/v1/data-key"), secret.expose_secret());
+        let expand = |label: &str| {
+            let mut key = Zeroizing::new([0; 32]);
+            derivation.expand(label.as_bytes(), &mut key[..]).expect("32 bytes are within HKDF-SHA-256's 8,160");
+            key
+        };
+        Self {
+            commitment: *expand("fieldseal/v1/commit"),
+            xaes: Xaes256Gcm::new(&expand("fieldseal/v1/xaes-256-gcm")),
+            hedge: Aes256Enc::new((&*expand("fieldseal/v1/nonce-hedge")).into()),
+        }
+    }
+
+    /// Returns the id that tokens under this key carry.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        KeyId(*self.commitment.first_chunk().expect("a commitment has 32 bytes"))
+    }
+
+    /// Returns the public commitment to the key: 32 bytes that no other key has.
+    #[must_use]
+    pub fn commitment(&self) -> &[u8; 32] {
+        &self.commitment
+    }
+
+    /// Returns whether this is the key that `commitment` was made from. Takes the same time whatever differs.
+    pub(crate) fn is_committed_to_by(&self, commitment: &[u8; 32]) -> bool {
+        self.commitment.ct_eq(commitment).into()
+    }
+
+    pub(crate) fn xaes(&self) -> &Xaes256Gcm {
+        &self.xaes
+    }
+
+    /// Draws the nonce prefix of one document.
+    ///
+    /// Sixteen bytes of the system's generator are mixed with the wall clock, the process id and a counter and go
+    /// through a keyed permutation, so that a machine restored from a snapshot whose generator repeats still draws
+    /// another prefix as soon as its clock has moved. Uniform bytes stay uniform under a permutation.
+    pub(crate) fn draw_prefix(&self) -> Result<[u8; PREFIX_LENGTH], Error> {
+        let mut system = [0; 16];
+        random::fill_from_system(&mut system)?;
+        Ok(self.hedged_prefix(system, &moment()))
+    }
+
+    fn hedged_prefix(&self, system: [u8; 16], moment: &[u8; 16]) -> [u8; PREFIX_LENGTH] {
+        let mut block = Block::from(system);
+        block.iter_mut().zip(moment).for_each(|(byte, moment)| *byte ^= moment);
+        self.hedge.encrypt_block(&mut block);
+        *block.first_chunk().expect("a block has 16 bytes")
+    }
+}
+
+impl fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DataKey({})", self.id())
+    }
+}
+
+/// What tells this moment of this process from any other: nanoseconds of the wall clock, process id, counter.
+fn moment() -> [u8; 16] {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    // A clock before 1970 is wrong, but the hedge only ever adds to the system's generator.
+    let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let clock = nanoseconds.to_be_bytes();
+    let mut moment = [0; 16];
+    moment[..8].copy_from_slice(&clock[8..]);
+    moment[8..12].copy_from_slice(&process::id().to_be_bytes());
+    moment[12..].copy_from_slice(&COUNTER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    moment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeating_system_generator_still_gives_other_prefixes() {
+        let key = DataKey::new(&SecretKey::from_bytes(&[7; 32]));
+        let repeated = [0x5a; 16];
+        let first = key.hedged_prefix(repeated, &moment());
+        assert_ne!(first, key.hedged_prefix(repeated, &moment()));
+        assert_eq!(key.hedged_prefix(repeated, &[1; 16]), key.hedged_prefix(repeated, &[1; 16]));
+    }
+
+    #[test]
+    fn another_key_has_another_commitment() {
+        let [one, other] = [[7; 32], [8; 32]].map(|bytes| DataKey::new(&SecretKey::from_bytes(&bytes)));
+        assert!(one.is_committed_to_by(one.commitment()));
+        assert!(!one.is_committed_to_by(other.commitment()));
+    }
+}

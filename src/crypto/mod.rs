@@ -1,0 +1,13 @@
+//! Bytes in, bytes out: the token of version 1, from a key and a context.
+//!
+//! The format is specified for other implementations in [`docs::token`](crate::docs::token).
+
+pub(crate) mod associated_data;
+pub(crate) mod data_key;
+pub(crate) mod key_id;
+pub(crate) mod padding;
+pub(crate) mod random;
+pub(crate) mod token;
+pub(crate) mod token_decryptor;
+pub(crate) mod token_encryptor;
+pub(crate) mod xaes;

@@ -1,0 +1,24 @@
+//! Randomness: keys and nonce prefixes from the operating system, nonce suffixes from the thread's generator.
+
+use rand::rngs::SysRng;
+use rand::{Rng, TryRng};
+
+use super::xaes::SUFFIX_LENGTH;
+use crate::error::{Error, ErrorKind};
+
+/// Fills `bytes` from the operating system's generator. There is no fall-back.
+pub(crate) fn fill_from_system(bytes: &mut [u8]) -> Result<(), Error> {
+    SysRng.try_fill_bytes(bytes).map_err(|error| {
+        Error::new(ErrorKind::Randomness, "the operating system's random generator failed").with_source(error)
+    })
+}
+
+/// Draws the part of a nonce that tells the fields of one document apart.
+///
+/// The thread's generator is enough here: it may repeat after a fork or a restored snapshot, but never under a prefix
+/// that the system's generator drew anew.
+pub(crate) fn suffix() -> [u8; SUFFIX_LENGTH] {
+    let mut suffix = [0; SUFFIX_LENGTH];
+    rand::rng().fill_bytes(&mut suffix);
+    suffix
+}

@@ -1,0 +1,128 @@
+//! The token of version 1: binary form, text form, grammar.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::key_id::KeyId;
+use super::padding;
+use super::xaes::{NONCE_LENGTH, PREFIX_LENGTH, SUFFIX_LENGTH, TAG_LENGTH};
+use crate::secret::SecretBuffer;
+
+/// The version byte: XAES-256-GCM.
+pub(crate) const VERSION: u8 = 0x01;
+/// What every token in text form begins with. No binary token begins so: `f` is not a version.
+pub(crate) const TEXT_MARK: &str = "fs1.";
+/// Version and key id.
+pub(crate) const HEADER_LENGTH: usize = 1 + KeyId::LENGTH;
+/// Where the encrypted value begins.
+pub(crate) const VALUE_START: usize = HEADER_LENGTH + NONCE_LENGTH;
+/// What a token has beside the padded value.
+pub(crate) const OVERHEAD: usize = VALUE_START + TAG_LENGTH;
+
+/// A binary token that keeps to the grammar, in its parts.
+pub(crate) struct Token<'a> {
+    pub(crate) header: [u8; HEADER_LENGTH],
+    pub(crate) prefix: [u8; PREFIX_LENGTH],
+    pub(crate) suffix: [u8; SUFFIX_LENGTH],
+    pub(crate) sealed: &'a mut [u8],
+    pub(crate) tag: [u8; TAG_LENGTH],
+}
+
+impl<'a> Token<'a> {
+    /// Takes a binary token apart, or returns nothing where it is none by syntax.
+    pub(crate) fn parse(binary: &'a mut [u8]) -> Option<Self> {
+        let (&mut header, rest) = binary.split_first_chunk_mut()?;
+        let (&mut prefix, rest) = rest.split_first_chunk_mut()?;
+        let (&mut suffix, rest) = rest.split_first_chunk_mut()?;
+        let (sealed, &mut tag) = rest.split_last_chunk_mut()?;
+        let known = header[0] == VERSION && padding::is_padded_length(sealed.len());
+        known.then_some(Self { header, prefix, suffix, sealed, tag })
+    }
+
+    pub(crate) fn key_id(&self) -> KeyId {
+        KeyId(*self.header.last_chunk().expect("a header ends with a key id"))
+    }
+}
+
+/// Appends the text form of `binary` to `out`.
+pub(crate) fn write_text(binary: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(TEXT_MARK.as_bytes());
+    let start = out.len();
+    let length = base64::encoded_len(binary.len(), false).expect("a token is far below the address space");
+    out.resize(start + length, 0);
+    URL_SAFE_NO_PAD.encode_slice(binary, &mut out[start..]).expect("the length was computed for this input");
+}
+
+/// Decodes `token`, in text or binary form, into `buffer`. Returns false where the text is not canonical base64url.
+pub(crate) fn read(token: &[u8], buffer: &mut SecretBuffer) -> bool {
+    buffer.clear();
+    let Some(text) = token.strip_prefix(TEXT_MARK.as_bytes()) else {
+        buffer.extend_from_slice(token);
+        return true;
+    };
+    let Some(length) = decoded_length(text.len()) else { return false };
+    buffer.resize(length, 0);
+    URL_SAFE_NO_PAD.decode_slice(text, buffer.as_mut_slice()).is_ok_and(|written| written == length)
+}
+
+/// Returns the key id of `text` where it satisfies the whole grammar of the text form. Looks at no key.
+pub(crate) fn recognize(text: &[u8]) -> Option<KeyId> {
+    let mut buffer = SecretBuffer::default();
+    let is_text = text.starts_with(TEXT_MARK.as_bytes()) && read(text, &mut buffer);
+    is_text.then_some(())?;
+    Token::parse(buffer.as_mut_slice()).map(|token| token.key_id())
+}
+
+/// The exact number of bytes in `length` characters of base64 without padding; a length that leaves one character
+/// over has none.
+fn decoded_length(length: usize) -> Option<usize> {
+    let longest = OVERHEAD + padding::LONGEST_VALUE;
+    (length % 4 != 1 && length / 4 * 3 <= longest).then(|| length / 4 * 3 + (length % 4).saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token_of(length: usize) -> Vec<u8> {
+        let mut binary = vec![0xff; OVERHEAD + length];
+        binary[0] = VERSION;
+        let mut text = Vec::new();
+        write_text(&binary, &mut text);
+        text
+    }
+
+    #[test]
+    fn the_grammar_takes_every_padded_length_and_no_other() {
+        for length in 0..300 {
+            assert_eq!(recognize(&token_of(length)).is_some(), padding::is_padded_length(length), "{length}");
+        }
+    }
+
+    #[test]
+    fn the_header_is_a_clean_prefix_of_the_text() {
+        let text = token_of(32);
+        assert_eq!(text.len(), 112);
+        assert_eq!(recognize(&text).unwrap().token_prefix().as_bytes(), &text[..16]);
+    }
+
+    #[test]
+    fn other_spellings_are_no_tokens() {
+        let good = String::from_utf8(token_of(36)).unwrap();
+        assert!(recognize(good.as_bytes()).is_some());
+        let last = good.len() - 1;
+        for bad in [
+            good.replace("fs1.", "fs2."),
+            good.replace("fs1.", "FS1."),
+            good.replace('_', "/"),
+            format!("{good}="),
+            format!("{good}\n"),
+            format!(" {good}"),
+            good[..last].to_owned(),
+            format!("{}-", &good[..last]),
+            good.replace("fs1.Af", "fs1.Ag"),
+        ] {
+            assert!(recognize(bad.as_bytes()).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Decrypts the tokens of one document.
+
+use std::fmt;
+
+use super::associated_data::{self, Place};
+use super::data_key::DataKey;
+use super::key_id::KeyId;
+use super::padding;
+use super::token::{self, Token};
+use super::xaes::{PREFIX_LENGTH, PrefixKey};
+use crate::error::Error;
+use crate::secret::SecretBuffer;
+
+/// Opens tokens. Keeps the key derived for the last prefix, since the values of one record share it.
+#[derive(Default)]
+pub(crate) struct TokenDecryptor {
+    last: Option<Box<Prefix>>,
+    associated_data: Vec<u8>,
+    buffer: SecretBuffer,
+}
+
+struct Prefix {
+    key_id: KeyId,
+    bytes: [u8; PREFIX_LENGTH],
+    key: PrefixKey,
+}
+
+impl TokenDecryptor {
+    /// Decrypts `token`, in text or binary form, with the key that `key_of` finds for its id.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of the token is the same error. What `key_of` returns is passed on.
+    pub(crate) fn decrypt<'k>(
+        &mut self,
+        place: &Place<'_>,
+        token: &[u8],
+        key_of: impl FnOnce(KeyId) -> Result<&'k DataKey, Error>,
+    ) -> Result<&[u8], Error> {
+        let Self { last, associated_data, buffer } = self;
+        let is_readable = token::read(token, buffer);
+        let Some(token) = is_readable.then(|| Token::parse(buffer.as_mut_slice())).flatten() else {
+            return Err(Error::decryption());
+        };
+        let key_id = token.key_id();
+        // Asked for each token, so that a key that is not there to open with never opens by way of the derived one.
+        let key = key_of(key_id)?;
+        let prefix = match last {
+            Some(last) if last.key_id == key_id && last.bytes == token.prefix => last,
+            _ => last.insert(Box::new(Prefix {
+                key_id,
+                bytes: token.prefix,
+                key: key.xaes().derive(&token.prefix),
+            })),
+        };
+        associated_data::write(&token.header, place, associated_data);
+        prefix
+            .key
+            .decrypt(&token.suffix, associated_data, token.sealed, &token.tag)
+            .map_err(|_| Error::decryption())?;
+        padding::unpad(token.sealed).ok_or_else(Error::decryption)
+    }
+}
+
+impl fmt::Debug for TokenDecryptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenDecryptor").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::crypto::token_encryptor::TokenEncryptor;
+    use crate::secret::SecretKey;
+
+    const PLACE: Place<'static> =
+        Place { tenant: Some("acme"), collection: "customers", field: "phone", record: Some("42"), subject: None };
+
+    #[test]
+    fn no_single_bit_of_a_token_can_change() {
+        let key = Arc::new(DataKey::new(&SecretKey::from_bytes(&[7; 32])));
+        let token = TokenEncryptor::new(Arc::clone(&key), false).encrypt(&PLACE, 32, b"1.10").unwrap().to_vec();
+        let mut decryptor = TokenDecryptor::default();
+        assert_eq!(decryptor.decrypt(&PLACE, &token, |_| Ok(&key)).unwrap(), b"1.10");
+        for bit in 0..token.len() * 8 {
+            let mut changed = token.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(decryptor.decrypt(&PLACE, &changed, |_| Ok(&key)).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn no_part_of_the_place_can_change() {
+        let key = Arc::new(DataKey::new(&SecretKey::from_bytes(&[7; 32])));
+        let token = TokenEncryptor::new(Arc::clone(&key), false).encrypt(&PLACE, 32, b"1.10").unwrap().to_vec();
+        for place in [
+            Place { tenant: None, ..PLACE },
+            Place { tenant: Some("acmf"), ..PLACE },
+            Place { collection: "customer", ..PLACE },
+            Place { field: "phones", ..PLACE },
+            Place { record: None, ..PLACE },
+            Place { record: Some("43"), ..PLACE },
+            Place { subject: Some(""), ..PLACE },
+        ] {
+            assert!(TokenDecryptor::default().decrypt(&place, &token, |_| Ok(&key)).is_err());
+        }
+    }
+}

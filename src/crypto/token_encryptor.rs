@@ -1,0 +1,184 @@
+//! Encrypts the values of one document.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::associated_data::{self, Place};
+use super::data_key::DataKey;
+use super::padding;
+use super::random;
+use super::token::{HEADER_LENGTH, OVERHEAD, VALUE_START, VERSION};
+use super::xaes::{PREFIX_LENGTH, PrefixKey, SUFFIX_LENGTH};
+use crate::error::{Error, ErrorKind};
+use crate::secret::SecretBuffer;
+
+/// No derived key sees more messages than this.
+const MESSAGES_PER_PREFIX: u32 = 1 << 16;
+
+/// Makes tokens under one data key. Values of one document share a nonce prefix and the key derived from it.
+pub(crate) struct TokenEncryptor {
+    key: Arc<DataKey>,
+    header: [u8; HEADER_LENGTH],
+    prefix: Option<Box<Prefix>>,
+    fresh_prefix_per_value: bool,
+    associated_data: Vec<u8>,
+    buffer: SecretBuffer,
+}
+
+struct Prefix {
+    bytes: [u8; PREFIX_LENGTH],
+    key: PrefixKey,
+    messages_left: u32,
+}
+
+impl TokenEncryptor {
+    pub(crate) fn new(key: Arc<DataKey>, fresh_prefix_per_value: bool) -> Self {
+        let mut header = [VERSION; HEADER_LENGTH];
+        header[1..].copy_from_slice(&key.id().0);
+        let (associated_data, buffer) = (Vec::new(), SecretBuffer::default());
+        Self { key, header, prefix: None, fresh_prefix_per_value, associated_data, buffer }
+    }
+
+    /// Ends the document: the next value begins another, which shows no link to this one.
+    pub(crate) fn end_document(&mut self) {
+        self.prefix = None;
+    }
+
+    /// Encrypts `value`, a JSON text with no white space around it, and returns the binary token.
+    pub(crate) fn encrypt(&mut self, place: &Place<'_>, minimum: usize, value: &[u8]) -> Result<&[u8], Error> {
+        let spent = self.prefix.as_ref().is_none_or(|prefix| prefix.messages_left == 0);
+        if spent || self.fresh_prefix_per_value {
+            let bytes = self.key.draw_prefix()?;
+            let key = self.key.xaes().derive(&bytes);
+            self.prefix = Some(Box::new(Prefix { bytes, key, messages_left: MESSAGES_PER_PREFIX }));
+        }
+        self.encrypt_with(place, minimum, value, random::suffix())
+    }
+
+    fn encrypt_with(
+        &mut self,
+        place: &Place<'_>,
+        minimum: usize,
+        value: &[u8],
+        suffix: [u8; SUFFIX_LENGTH],
+    ) -> Result<&[u8], Error> {
+        if value.len() > padding::LONGEST_VALUE {
+            return Err(Error::new(ErrorKind::TooLarge, "a tagged value is longer than 1 MiB"));
+        }
+        let prefix = self.prefix.as_mut().expect("a prefix is drawn before a value is encrypted");
+        let padded = padding::padded_length(value.len(), minimum);
+        let token = &mut self.buffer;
+        token.clear();
+        token.reserve(OVERHEAD + padded);
+        token.extend_from_slice(&self.header);
+        token.extend_from_slice(&prefix.bytes);
+        token.extend_from_slice(&suffix);
+        token.extend_from_slice(value);
+        token.resize(VALUE_START + padded, padding::FILL);
+
+        associated_data::write(&self.header, place, &mut self.associated_data);
+        prefix.messages_left -= 1;
+        let tag = prefix.key.encrypt(&suffix, &self.associated_data, &mut token.as_mut_slice()[VALUE_START..]);
+        token.extend_from_slice(&tag);
+        Ok(self.buffer.as_slice())
+    }
+}
+
+impl fmt::Debug for TokenEncryptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEncryptor").field("key", &self.key.id()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::SecretKey;
+
+    const PLACE: Place<'static> =
+        Place { tenant: None, collection: "customers", field: "phone", record: None, subject: None };
+
+    fn encryptor(fresh_prefix_per_value: bool) -> TokenEncryptor {
+        let key = DataKey::new(&SecretKey::from_bytes(&[7; 32]));
+        TokenEncryptor::new(Arc::new(key), fresh_prefix_per_value)
+    }
+
+    fn nonce_of(encryptor: &mut TokenEncryptor) -> (Vec<u8>, Vec<u8>) {
+        let token = encryptor.encrypt(&PLACE, 32, b"\"+65 9123 4567\"").unwrap();
+        (token[9..21].to_vec(), token[21..33].to_vec())
+    }
+
+    #[test]
+    fn values_of_one_document_share_a_prefix_and_no_suffix() {
+        let mut encryptor = encryptor(false);
+        let (first, other) = (nonce_of(&mut encryptor), nonce_of(&mut encryptor));
+        assert_eq!(first.0, other.0);
+        assert_ne!(first.1, other.1);
+        encryptor.end_document();
+        assert_ne!(first.0, nonce_of(&mut encryptor).0);
+    }
+
+    #[test]
+    fn a_prefix_for_each_value_shows_no_link() {
+        let mut encryptor = encryptor(true);
+        assert_ne!(nonce_of(&mut encryptor).0, nonce_of(&mut encryptor).0);
+    }
+
+    #[test]
+    fn a_prefix_is_redrawn_after_65_536_values() {
+        let mut encryptor = encryptor(false);
+        let first = nonce_of(&mut encryptor).0;
+        encryptor.prefix.as_mut().unwrap().messages_left = 1;
+        assert_eq!(first, nonce_of(&mut encryptor).0);
+        assert_ne!(first, nonce_of(&mut encryptor).0);
+    }
+
+    #[test]
+    fn writes_the_frozen_vectors() {
+        #[derive(serde::Deserialize)]
+        struct Vectors {
+            tokens: Vec<Vector>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Vector {
+            data_key: String,
+            nonce: String,
+            tenant: Option<String>,
+            collection: String,
+            field: String,
+            record: Option<String>,
+            subject: Option<String>,
+            minimum: usize,
+            value: String,
+            token: String,
+        }
+        let file = include_str!("../../tests/vectors/v1/tokens.json");
+        let vectors: Vectors = serde_json::from_str(file).unwrap();
+        assert!(vectors.tokens.len() >= 20);
+        for vector in vectors.tokens {
+            let key = DataKey::new(&SecretKey::from_bytes(unhex(&vector.data_key)[..].try_into().unwrap()));
+            let nonce = unhex(&vector.nonce);
+            let mut encryptor = TokenEncryptor::new(Arc::new(key), false);
+            let bytes = *nonce.first_chunk().unwrap();
+            let derived = encryptor.key.xaes().derive(&bytes);
+            encryptor.prefix = Some(Box::new(Prefix { bytes, key: derived, messages_left: 1 }));
+            let place = Place {
+                tenant: vector.tenant.as_deref(),
+                collection: &vector.collection,
+                field: &vector.field,
+                record: vector.record.as_deref(),
+                subject: vector.subject.as_deref(),
+            };
+            let suffix = *nonce.last_chunk().unwrap();
+            let binary =
+                encryptor.encrypt_with(&place, vector.minimum, vector.value.as_bytes(), suffix).unwrap().to_vec();
+            let mut text = Vec::new();
+            super::super::token::write_text(&binary, &mut text);
+            assert_eq!(String::from_utf8(text).unwrap(), vector.token, "{}", vector.value);
+        }
+    }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+}

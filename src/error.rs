@@ -1,0 +1,105 @@
+//! The one error of this crate.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The error of every fallible operation in this crate.
+///
+/// [`kind`](Error::kind) says who must act; [`Display`](fmt::Display) says what happened. A message may name a field,
+/// a path, a key id or a position. It never holds a value, a token or a key.
+///
+/// # Example
+///
+/// ```
+/// use fieldseal::{ErrorKind, Policy};
+///
+/// let error = Policy::builder("").build().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Policy);
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Who must act on an [`Error`], and on what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The sender: the document is not valid JSON (RFC 8259), or not what its media type says.
+    Malformed,
+    /// The sender: a tagged value or a body that must be held whole is over its limit.
+    TooLarge,
+    /// The sender: the body's media type, character set or content coding cannot be looked into.
+    UnsupportedMediaType,
+    /// The sender, and the operator: a value handed in for encryption is already a token. Somebody out there may hold
+    /// the storage.
+    TokenSubmitted,
+    /// The sender: a well-formed request asks for what would let a tagged value pass unprotected, or lose it.
+    Refused,
+    /// The operator: a stored token does not open. It was changed, moved to another place, or made under another
+    /// context. Carries no detail on purpose.
+    Decryption,
+    /// The operator: a tagged field in storage holds something that is not a token.
+    NotEncrypted,
+    /// The operator: the service behind the layer answered with something that cannot be looked into.
+    Service,
+    /// The operator: the key that is needed is not in the keyring, is disabled, or there is no primary key.
+    KeyUnavailable,
+    /// The operator: the keyring or a key file is missing, cut short, altered, older than one already seen, or open
+    /// to other users.
+    Keyring,
+    /// The key service: it failed to wrap or unwrap a key.
+    KeyService,
+    /// The operator: the operating system gave no randomness.
+    Randomness,
+    /// The developer: the policy is not usable.
+    Policy,
+    /// The caller: the value cannot be written as JSON, or the JSON does not fit the type asked for, or the field or
+    /// context named is not one that the policy knows.
+    InvalidValue,
+}
+
+impl Error {
+    /// Returns who must act.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), source: None }))
+    }
+
+    #[must_use]
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn decryption() -> Self {
+        Self::new(ErrorKind::Decryption, "the stored value does not open in this place")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, message, source } = &*self.0;
+        f.debug_struct("Error").field("kind", kind).field("message", message).field("source", source).finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,251 @@
+//! All paths of a policy as one deterministic automaton, stepped once for each member or element.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::field::FieldIndex;
+use super::path::{Path, Selector};
+
+const MOST_STATES: usize = 1024;
+
+/// How much of the policy's paths is matched at one place of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct State(u16);
+
+impl State {
+    /// Nothing tagged can stand here or below.
+    pub(crate) const DEAD: Self = Self(0);
+    /// The root of a document.
+    pub(crate) const START: Self = Self(1);
+}
+
+/// Finds the field, if any, that stands at a place of a document.
+#[derive(Debug)]
+pub(crate) struct Automaton {
+    /// Names that paths mention, sorted by length and then by bytes; the symbol of one is its place here, plus one.
+    names: Vec<Box<[u8]>>,
+    /// Which of `names` have a given length.
+    names_by_length: Vec<Range<usize>>,
+    /// Indexes that paths mention, sorted.
+    indexes: Vec<u32>,
+    /// The next state, by state and symbol: another name, the names, another index, the indexes.
+    transitions: Vec<State>,
+    symbols: usize,
+    fields: Vec<Option<FieldIndex>>,
+}
+
+/// Why paths make no automaton.
+#[derive(Debug)]
+pub(super) enum Conflict {
+    /// Two fields can both select one value.
+    Overlap(FieldIndex, FieldIndex),
+    /// The path at this place in the list never applies: it lies inside values that are encrypted whole.
+    Unreachable(usize),
+    /// There are too many combinations of partly matched paths.
+    TooManyStates,
+}
+
+impl Automaton {
+    pub(super) fn new(paths: &[(FieldIndex, Path)]) -> Result<Self, Conflict> {
+        let selectors = || paths.iter().flat_map(|(_, path)| &path.segments).map(|segment| &segment.selector);
+        let mut names: Vec<Box<[u8]>> = selectors()
+            .filter_map(|selector| if let Selector::Name(name) = selector { Some(name.as_bytes().into()) } else { None })
+            .collect();
+        names.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+        names.dedup();
+        let mut indexes: Vec<u32> = selectors()
+            .filter_map(|selector| if let Selector::Index(index) = selector { Some(*index) } else { None })
+            .collect();
+        indexes.sort_unstable();
+        indexes.dedup();
+        let names_by_length = (0..=names.last().map_or(0, |name| name.len()))
+            .map(|length| {
+                names.partition_point(|name| name.len() < length)..names.partition_point(|name| name.len() <= length)
+            })
+            .collect();
+        let symbols = 1 + names.len() + 1 + indexes.len();
+        let mut automaton =
+            Self { names, names_by_length, indexes, transitions: Vec::new(), symbols, fields: Vec::new() };
+        automaton.build(paths)?;
+        Ok(automaton)
+    }
+
+    /// Returns the state of the member called `name` (unescaped) in an object at `state`.
+    pub(crate) fn member(&self, state: State, name: &[u8]) -> State {
+        self.transitions[usize::from(state.0) * self.symbols + self.name_symbol(name)]
+    }
+
+    /// Returns the state of the element at `index` in an array at `state`.
+    pub(crate) fn element(&self, state: State, index: u32) -> State {
+        let symbol = match self.indexes.binary_search(&index) {
+            Ok(place) => self.other_index() + 1 + place,
+            Err(_) => self.other_index(),
+        };
+        self.transitions[usize::from(state.0) * self.symbols + symbol]
+    }
+
+    /// Returns the field whose values stand at `state`.
+    pub(crate) fn field(&self, state: State) -> Option<FieldIndex> {
+        self.fields[usize::from(state.0)]
+    }
+
+    /// Returns whether it matters at which index of an array at `state` an element stands.
+    pub(crate) fn tells_elements_apart(&self, state: State) -> bool {
+        let row = usize::from(state.0) * self.symbols;
+        let elements = &self.transitions[row + self.other_index()..row + self.symbols];
+        elements.iter().any(|next| *next != elements[0])
+    }
+
+    /// The length of the longest name that a path mentions, in bytes.
+    pub(crate) fn longest_name(&self) -> usize {
+        self.names_by_length.len() - 1
+    }
+
+    /// Returns whether `name` is the last name of some path, which is what people call the field by.
+    pub(crate) fn mentions(&self, name: &[u8]) -> bool {
+        self.name_symbol(name) != 0
+    }
+
+    fn name_symbol(&self, name: &[u8]) -> usize {
+        let Some(candidates) = self.names_by_length.get(name.len()) else { return 0 };
+        candidates.clone().find(|&place| *self.names[place] == *name).map_or(0, |place| place + 1)
+    }
+
+    fn other_index(&self) -> usize {
+        self.names.len() + 1
+    }
+
+    /// Subset construction. An item is a path and how many of its segments are matched.
+    fn build(&mut self, paths: &[(FieldIndex, Path)]) -> Result<(), Conflict> {
+        let start: Vec<(usize, usize)> = (0..paths.len()).map(|path| (path, 0)).collect();
+        let mut states = HashMap::from([(Vec::new(), State::DEAD), (start.clone(), State::START)]);
+        let mut sets = vec![Vec::new(), start];
+        let mut is_reached = vec![false; paths.len()];
+        let mut next = 0;
+        while next < sets.len() {
+            let set = sets[next].clone();
+            let field = accepted(&set, paths, &mut is_reached)?;
+            self.fields.push(field);
+            for symbol in 0..self.symbols {
+                // A tagged value is encrypted whole: nothing below it is looked at.
+                let target = if field.is_some() { Vec::new() } else { self.step(&set, symbol, paths) };
+                let count = sets.len();
+                let state = *states.entry(target).or_insert_with_key(|target| {
+                    sets.push(target.clone());
+                    State(u16::try_from(count).unwrap_or(u16::MAX))
+                });
+                self.transitions.push(state);
+            }
+            if sets.len() > MOST_STATES {
+                return Err(Conflict::TooManyStates);
+            }
+            next += 1;
+        }
+        match is_reached.iter().position(|is_reached| !is_reached) {
+            Some(path) => Err(Conflict::Unreachable(path)),
+            None => Ok(()),
+        }
+    }
+
+    fn step(&self, set: &[(usize, usize)], symbol: usize, paths: &[(FieldIndex, Path)]) -> Vec<(usize, usize)> {
+        let mut target = Vec::new();
+        for &(path, matched) in set {
+            let Some(segment) = paths[path].1.segments.get(matched) else { continue };
+            if segment.descendant {
+                target.push((path, matched));
+            }
+            let matches = match &segment.selector {
+                Selector::Wildcard => true,
+                Selector::Name(name) => self.name_symbol(name.as_bytes()) == symbol,
+                Selector::Index(index) => {
+                    symbol > self.other_index() && self.indexes[symbol - self.other_index() - 1] == *index
+                }
+            };
+            if matches {
+                target.push((path, matched + 1));
+            }
+        }
+        target.sort_unstable();
+        target.dedup();
+        target
+    }
+}
+
+fn accepted(
+    set: &[(usize, usize)],
+    paths: &[(FieldIndex, Path)],
+    is_reached: &mut [bool],
+) -> Result<Option<FieldIndex>, Conflict> {
+    let mut accepted = None;
+    for &(path, matched) in set {
+        let (field, Path { segments }) = &paths[path];
+        if matched < segments.len() {
+            continue;
+        }
+        is_reached[path] = true;
+        match accepted {
+            Some(other) if other != *field => return Err(Conflict::Overlap(other, *field)),
+            _ => accepted = Some(*field),
+        }
+    }
+    Ok(accepted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn automaton(paths: &[&str]) -> Result<Automaton, Conflict> {
+        let parsed = paths.iter().zip(0..).map(|(path, field)| (FieldIndex(field), Path::parse(path).unwrap()));
+        Automaton::new(&parsed.collect::<Vec<_>>())
+    }
+
+    /// Follows `place`, where numbers are indexes, and returns the field there.
+    fn field_at(automaton: &Automaton, place: &[&str]) -> Option<u16> {
+        let state = place.iter().fold(State::START, |state, step| match step.parse() {
+            Ok(index) => automaton.element(state, index),
+            Err(_) => automaton.member(state, step.as_bytes()),
+        });
+        automaton.field(state).map(|field| field.0)
+    }
+
+    #[test]
+    fn selects_as_rfc_9535_says() {
+        let automaton = automaton(&["$..phone", "$.customer.email", "$.items[*].address", "$[0].name", "$.a..b.*.c"]).unwrap();
+        for (place, field) in [
+            (&["phone"][..], Some(0)),
+            (&["x", "3", "y", "phone"], Some(0)),
+            (&["phones"], None),
+            (&["Phone"], None),
+            (&["customer", "email"], Some(1)),
+            (&["x", "customer", "email"], None),
+            (&["items", "7", "address"], Some(2)),
+            (&["items", "x", "address"], Some(2)),
+            (&["items", "address"], None),
+            (&["0", "name"], Some(3)),
+            (&["1", "name"], None),
+            (&["a", "b", "x", "c"], Some(4)),
+            (&["a", "x", "b", "b", "c"], Some(4)),
+            (&["a", "b", "b", "c"], Some(4)),
+            (&["a", "b", "c"], None),
+        ] {
+            assert_eq!(field_at(&automaton, place), field, "{place:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_matters_below_a_dead_place_or_a_field() {
+        let automaton = automaton(&["$.a.b"]).unwrap();
+        let elsewhere = automaton.member(State::START, b"x");
+        assert_eq!(elsewhere, State::DEAD);
+        let field = automaton.member(automaton.member(State::START, b"a"), b"b");
+        assert_eq!(automaton.member(field, b"b"), State::DEAD);
+    }
+
+    #[test]
+    fn paths_that_cannot_all_hold_are_told() {
+        assert!(matches!(automaton(&["$..phone", "$.customer.*"]), Err(Conflict::Overlap(..))));
+        assert!(matches!(automaton(&["$.address", "$.address.postcode"]), Err(Conflict::Unreachable(1))));
+        assert!(matches!(automaton(&["$..a.*.*.*.*.*.*.*.*.*.*.*"]), Err(Conflict::TooManyStates)));
+    }
+}

@@ -1,0 +1,89 @@
+//! One tagged field of a policy.
+
+use super::tag::Tag;
+
+/// The place of a field in its policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FieldIndex(pub(crate) u16);
+
+/// One tagged field: its name, its tag, and where documents hold it.
+///
+/// The name is what its tokens are bound to, so it outlives a change of the paths. A field with no path of its own has
+/// `$..NAME`: a member of that name at any depth.
+///
+/// # Example
+///
+/// ```
+/// use fieldseal::{Field, Policy, Tag};
+///
+/// let policy = Policy::builder("customers")
+///     .field(Field::new("phone", Tag::Phone))
+///     .field(Field::new("delivery_address", Tag::Address).path("$.deliveries[*].address").pad_to(256))
+///     .build()?;
+/// # Ok::<(), fieldseal::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub(super) name: String,
+    pub(super) tag: Tag,
+    pub(super) paths: Vec<String>,
+    pub(super) minimum: usize,
+    pub(super) encrypt_null: bool,
+}
+
+impl Field {
+    /// Starts a field.
+    pub fn new(name: impl Into<String>, tag: Tag) -> Self {
+        let minimum = tag.minimum();
+        Self { name: name.into(), tag, paths: Vec::new(), minimum, encrypt_null: false }
+    }
+
+    /// Adds a path at which documents hold the field, in the subset of RFC 9535 that [`policy`](crate::policy) lists.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.paths.push(path.into());
+        self
+    }
+
+    /// Pads values to at least `bytes` before they are encrypted: a power of two from 32 to 4,096.
+    ///
+    /// Values up to that length then have tokens of one length. Tokens that stand already stay readable.
+    #[must_use]
+    pub fn pad_to(mut self, bytes: usize) -> Self {
+        self.minimum = bytes;
+        self
+    }
+
+    /// Encrypts `null` too. Unless this is called, `null` stays `null`, and shows that there is no value.
+    #[must_use]
+    pub fn encrypt_null(mut self) -> Self {
+        self.encrypt_null = true;
+        self
+    }
+
+    /// Returns the name that tokens of this field are bound to.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the tag.
+    #[must_use]
+    pub fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    /// Returns the paths as they were written.
+    #[must_use]
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    pub(crate) fn minimum(&self) -> usize {
+        self.minimum
+    }
+
+    pub(crate) fn encrypts_null(&self) -> bool {
+        self.encrypt_null
+    }
+}

@@ -1,0 +1,127 @@
+//! What a policy may not say, and why.
+
+use std::collections::HashSet;
+
+use super::automaton::{Automaton, Conflict};
+use super::field::{Field, FieldIndex};
+use super::path::{Path, Selector};
+use crate::crypto::padding;
+
+const MOST_FIELDS: usize = 256;
+const LONGEST_NAME: usize = 255;
+
+/// Where in a policy a fault stands, for a reader of the policy's file to point at its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Collection,
+    Field(usize),
+    Path(usize, usize),
+}
+
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) place: Place,
+    pub(super) message: String,
+}
+
+/// Checks a policy and compiles its paths.
+pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Automaton, Fault> {
+    let fault = |place, message: String| Err(Fault { place, message });
+    if let Some(problem) = name_problem(collection) {
+        return fault(Place::Collection, format!("the collection's name {problem}"));
+    }
+    if fields.is_empty() || fields.len() > MOST_FIELDS {
+        return fault(Place::Collection, format!("a policy has 1 to {MOST_FIELDS} fields, this one has {}", fields.len()));
+    }
+    let mut names = HashSet::new();
+    let mut paths = Vec::new();
+    let mut places = Vec::new();
+    for (index, field) in fields.iter().enumerate() {
+        check_field(field).map_err(|message| Fault { place: Place::Field(index), message })?;
+        if !names.insert(&field.name) {
+            return fault(Place::Field(index), format!("field `{}` stands twice", field.name));
+        }
+        for (path_index, text) in field.paths.iter().enumerate() {
+            let place = Place::Path(index, path_index);
+            let path = parse(&field.name, text).map_err(|message| Fault { place, message })?;
+            paths.push((FieldIndex(u16::try_from(index).expect("the number of fields was checked")), path));
+            places.push(place);
+        }
+    }
+    Automaton::new(&paths).map_err(|conflict| {
+        let name = |field: FieldIndex| &fields[usize::from(field.0)].name;
+        match conflict {
+            Conflict::Overlap(one, other) => Fault {
+                place: Place::Field(other.0.into()),
+                message: format!(
+                    "the paths of `{}` and `{}` can select the same value; a value belongs to one field",
+                    name(one),
+                    name(other)
+                ),
+            },
+            Conflict::Unreachable(path) => Fault {
+                place: places[path],
+                message: format!(
+                    "a path of `{}` lies inside another field, which is encrypted whole, and would never apply",
+                    name(paths[path].0)
+                ),
+            },
+            Conflict::TooManyStates => Fault {
+                place: Place::Collection,
+                message: "the paths are too many or too vague together; use fewer wildcards after `..`".to_owned(),
+            },
+        }
+    })
+}
+
+fn check_field(field: &Field) -> Result<(), String> {
+    let name = &field.name;
+    if let Some(problem) = name_problem(name) {
+        return Err(format!("the name of a field {problem}"));
+    }
+    if let Some(problem) = name_problem(field.tag.name()) {
+        return Err(format!("field `{name}`: the tag's name {problem}"));
+    }
+    if let Some(reason) = never_encrypted(name) {
+        return Err(format!("field `{name}`: {reason}"));
+    }
+    if !padding::is_minimum(field.minimum) {
+        return Err(format!("field `{name}`: values are padded to a power of two from 32 to 4,096, not {}", field.minimum));
+    }
+    Ok(())
+}
+
+fn parse(field: &str, text: &str) -> Result<Path, String> {
+    let path = Path::parse(text)
+        .map_err(|error| format!("field `{field}`, path `{text}`, character {}: {}", error.column, error.message))?;
+    if let Some(Selector::Name(name)) = path.segments.last().map(|segment| &segment.selector)
+        && let Some(reason) = never_encrypted(name)
+    {
+        return Err(format!("field `{field}`, path `{text}`: {reason}"));
+    }
+    Ok(path)
+}
+
+fn name_problem(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("is empty"),
+        name if name.len() > LONGEST_NAME => Some("is longer than 255 bytes"),
+        name if name.contains(char::is_control) => Some("holds a control character"),
+        _ => None,
+    }
+}
+
+/// What encryption is the wrong answer for.
+fn never_encrypted(name: &str) -> Option<&'static str> {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    match &name[..] {
+        "cvv" | "cvc" | "cvv2" | "cvc2" | "cardverificationcode" => {
+            Some("a card verification code may not be stored at all, encrypted or not (PCI DSS, requirement 3.3.1)")
+        }
+        "passwd" | "pwd" | "passphrase" => Some(PASSWORD),
+        name if name.ends_with("password") || name.ends_with("passwordhash") => Some(PASSWORD),
+        _ => None,
+    }
+}
+
+const PASSWORD: &str = "a password is not encrypted but hashed (Argon2id), so that nobody can turn it back";

@@ -1,0 +1,34 @@
+//! Which fields are personal, and how each is encrypted.
+//!
+//! A [`Policy`] names a collection and its tagged fields. A [`Field`] has a name, which its tokens are bound to, a
+//! [`Tag`], and the paths at which documents hold it. Paths are JSONPath (RFC 9535), of which this subset is understood:
+//!
+//! | segment | written | selects |
+//! |---|---|---|
+//! | child | `.name`, `['name']`, `["name"]` | the member of that name, compared after unescaping, case-sensitive |
+//! | index | `[0]` | the element at that place, from the start |
+//! | wildcard | `.*`, `[*]` | every member or element |
+//! | descendant | `..name`, `..[0]`, `..*` | the same at every depth |
+//!
+//! Filters, slices, unions, negative indexes and functions are refused: a document is read once, as it passes.
+//!
+//! # Limits
+//!
+//! A collection or field name has 1 to 255 bytes; a policy has 256 fields and 1,024 states of its path automaton at
+//! most. What is over a limit is refused when the policy is built.
+
+mod automaton;
+mod field;
+mod lint;
+mod path;
+#[expect(clippy::module_inception, reason = "the noun of this folder")]
+mod policy;
+mod tag;
+#[cfg(feature = "toml")]
+mod toml;
+
+pub(crate) use automaton::{Automaton, State};
+pub(crate) use field::FieldIndex;
+pub use field::Field;
+pub use policy::{Policy, PolicyBuilder};
+pub use tag::Tag;

@@ -1,0 +1,113 @@
+//! A policy and its builder.
+
+use super::automaton::Automaton;
+use super::field::{Field, FieldIndex};
+use super::lint::{self, Fault};
+use crate::error::{Error, ErrorKind};
+
+/// The tagged fields of one collection.
+///
+/// # Example
+///
+/// ```
+/// use fieldseal::{Field, Policy, Tag};
+///
+/// let policy = Policy::builder("customers")
+///     .field(Field::new("name", Tag::Name))
+///     .field(Field::new("phone", Tag::Phone).path("$..phone").path("$..mobile"))
+///     .build()?;
+/// assert_eq!(policy.collection(), "customers");
+/// # Ok::<(), fieldseal::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Policy {
+    collection: String,
+    fields: Vec<Field>,
+    fresh_prefix_per_field: bool,
+    automaton: Automaton,
+}
+
+impl Policy {
+    /// Starts a policy for `collection`, the name that all its tokens are bound to. A table may be renamed later; this
+    /// name may not.
+    pub fn builder(collection: impl Into<String>) -> PolicyBuilder {
+        PolicyBuilder { collection: collection.into(), fields: Vec::new(), fresh_prefix_per_field: false }
+    }
+
+    /// Returns the name that all tokens are bound to.
+    #[must_use]
+    pub fn collection(&self) -> &str {
+        &self.collection
+    }
+
+    /// Returns the fields, in the order in which they were added.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    pub(crate) fn field(&self, index: FieldIndex) -> &Field {
+        &self.fields[usize::from(index.0)]
+    }
+
+    pub(crate) fn field_named(&self, name: &str) -> Option<FieldIndex> {
+        let place = self.fields.iter().position(|field| field.name == name)?;
+        u16::try_from(place).ok().map(FieldIndex)
+    }
+
+    pub(crate) fn fresh_prefix_per_field(&self) -> bool {
+        self.fresh_prefix_per_field
+    }
+
+    pub(crate) fn automaton(&self) -> &Automaton {
+        &self.automaton
+    }
+}
+
+/// Builds a [`Policy`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct PolicyBuilder {
+    collection: String,
+    fields: Vec<Field>,
+    fresh_prefix_per_field: bool,
+}
+
+impl PolicyBuilder {
+    /// Adds a field.
+    pub fn field(mut self, mut field: Field) -> Self {
+        if field.paths.is_empty() {
+            field.paths.push(format!("$..['{}']", field.name.replace('\\', "\\\\").replace('\'', "\\'")));
+        }
+        self.fields.push(field);
+        self
+    }
+
+    /// Draws a nonce prefix for each field, so that the tokens of one document show no link to each other.
+    ///
+    /// Unless this is called, the fields of one document share a prefix, which tells a thief that they were written
+    /// together, and the key derived for it. It costs one call of the system's generator and one key derivation for
+    /// each field instead of each document.
+    pub fn fresh_prefix_per_field(mut self) -> Self {
+        self.fresh_prefix_per_field = true;
+        self
+    }
+
+    /// Checks and compiles the policy.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`], and the message names the field and the place in its path: a path outside the subset,
+    /// two fields that can select the same value, a path that can never apply, a name that stands twice or is too
+    /// long, a minimum that is not a power of two, a field that should not be encrypted (a password, a card
+    /// verification code).
+    pub fn build(self) -> Result<Policy, Error> {
+        self.check().map_err(|fault| Error::new(ErrorKind::Policy, fault.message))
+    }
+
+    pub(super) fn check(self) -> Result<Policy, Fault> {
+        let Self { collection, fields, fresh_prefix_per_field } = self;
+        let automaton = lint::check(&collection, &fields)?;
+        Ok(Policy { collection, fields, fresh_prefix_per_field, automaton })
+    }
+}

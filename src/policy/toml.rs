@@ -1,0 +1,131 @@
+//! The TOML form of a policy.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::field::Field;
+use super::lint::Place;
+use super::policy::Policy;
+use super::tag::Tag;
+use crate::error::{Error, ErrorKind};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    collection: Spanned<String>,
+    #[serde(default)]
+    fresh_prefix_per_field: bool,
+    #[serde(default)]
+    tags: BTreeMap<String, TagEntry>,
+    #[serde(default)]
+    fields: BTreeMap<Spanned<String>, FieldEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TagEntry {
+    pad_to: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FieldEntry {
+    tag: Spanned<String>,
+    #[serde(default)]
+    paths: Vec<Spanned<String>>,
+    pad_to: Option<usize>,
+    #[serde(default)]
+    encrypt_null: bool,
+}
+
+impl Policy {
+    /// Reads a policy from TOML.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`]; the message begins with the line.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let policy = fieldseal::Policy::from_toml(r#"
+    ///     collection = "customers"
+    ///
+    ///     [fields.name]
+    ///     tag = "name"
+    ///
+    ///     [fields.phone]
+    ///     tag = "phone"
+    ///     paths = ["$..phone", "$..mobile"]
+    ///
+    ///     [fields.nickname]
+    ///     tag = "nickname"        # one of our own
+    ///     encrypt_null = true
+    ///
+    ///     [tags.nickname]
+    ///     pad_to = 64
+    /// "#)?;
+    /// assert_eq!(policy.fields().len(), 3);
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        let document: Document = toml::from_str(text).map_err(|error| {
+            error_at(text, error.span().unwrap_or(0..0), error.message())
+        })?;
+        let Document { collection, fresh_prefix_per_field, tags, fields } = document;
+        let collection_span = collection.span();
+        let mut builder = Self::builder(collection.into_inner());
+        if fresh_prefix_per_field {
+            builder = builder.fresh_prefix_per_field();
+        }
+        let mut spans = Vec::new();
+        for (name, FieldEntry { tag, paths, pad_to, encrypt_null }) in fields {
+            let name_span = name.span();
+            let name = name.into_inner();
+            let own = tags.get(tag.get_ref());
+            let Some(known) = find_tag(tag.get_ref(), own.is_some()) else {
+                let message = format!(
+                    "field `{name}`: there is no tag `{}`; use {}, or declare it under [tags]",
+                    tag.get_ref(),
+                    Tag::KNOWN.map(|tag| tag.to_string()).join(", ")
+                );
+                return Err(error_at(text, tag.span(), &message));
+            };
+            let mut field = Field::new(name, known);
+            if let Some(bytes) = pad_to.or(own.and_then(|own| own.pad_to)) {
+                field = field.pad_to(bytes);
+            }
+            if encrypt_null {
+                field = field.encrypt_null();
+            }
+            spans.push((name_span, paths.iter().map(Spanned::span).collect::<Vec<_>>()));
+            for path in paths {
+                field = field.path(path.into_inner());
+            }
+            builder = builder.field(field);
+        }
+        builder.check().map_err(|fault| {
+            let span = match fault.place {
+                Place::Collection => collection_span,
+                Place::Field(field) => spans[field].0.clone(),
+                // A field without a path of its own has one made of its name.
+                Place::Path(field, path) => spans[field].1.get(path).unwrap_or(&spans[field].0).clone(),
+            };
+            error_at(text, span, &fault.message)
+        })
+    }
+}
+
+fn find_tag(name: &str, is_declared: bool) -> Option<Tag> {
+    let known = Tag::KNOWN.into_iter().find(|tag| tag.name() == name);
+    known.or_else(|| is_declared.then(|| Tag::custom(name.to_owned())))
+}
+
+fn error_at(text: &str, span: Range<usize>, message: &str) -> Error {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    Error::new(ErrorKind::Policy, format!("policy, line {line}: {message}"))
+}

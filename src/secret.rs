@@ -1,0 +1,139 @@
+//! Secrets in memory: a 256-bit key and a growing buffer, both overwritten when they are dropped.
+
+use std::fmt;
+use std::io;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::crypto::random;
+use crate::error::Error;
+
+/// 256 bits of key material, overwritten when dropped.
+///
+/// There is no `Clone`, `PartialEq` or `Serialize`, and `Debug` prints `[REDACTED]`. The one door to the bytes is
+/// [`expose_secret`](SecretKey::expose_secret).
+///
+/// # Example
+///
+/// ```
+/// let key = fieldseal::keys::SecretKey::generate()?;
+/// assert_eq!(format!("{key:?}"), "SecretKey([REDACTED])");
+/// # Ok::<(), fieldseal::Error>(())
+/// ```
+pub struct SecretKey(Box<[u8; 32]>);
+
+impl SecretKey {
+    /// Draws a key from the operating system's generator.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Randomness`](crate::ErrorKind::Randomness) where the generator fails; there is no fall-back.
+    pub fn generate() -> Result<Self, Error> {
+        let mut key = Self(Box::new([0; 32]));
+        random::fill_from_system(&mut key.0[..])?;
+        Ok(key)
+    }
+
+    /// Copies a key from `bytes`, which stay the caller's to overwrite.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let mut key = Self(Box::new([0; 32]));
+        key.0.copy_from_slice(bytes);
+        key
+    }
+
+    /// Returns the bytes of the key.
+    #[must_use]
+    pub fn expose_secret(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl Drop for SecretKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey([REDACTED])")
+    }
+}
+
+/// Plaintext that this crate owns: a byte buffer that overwrites what it held when it grows, clears or drops.
+#[derive(Default)]
+pub(crate) struct SecretBuffer(Zeroizing<Vec<u8>>);
+
+impl SecretBuffer {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Makes room for `additional` bytes without leaving a copy behind, which `Vec::reserve` would.
+    pub(crate) fn reserve(&mut self, additional: usize) {
+        let needed = self.0.len() + additional;
+        if needed > self.0.capacity() {
+            let mut larger = Vec::with_capacity(needed.next_power_of_two());
+            larger.extend_from_slice(&self.0);
+            self.0 = Zeroizing::new(larger);
+        }
+    }
+
+    pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn resize(&mut self, length: usize, fill: u8) {
+        self.reserve(length.saturating_sub(self.0.len()));
+        self.0.resize(length, fill);
+    }
+
+    /// Empties the buffer. What it held is overwritten at the next use, or on drop.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl io::Write for SecretBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SecretBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBuffer([REDACTED])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let key = SecretKey::from_bytes(&[0x41; 32]);
+        let mut buffer = SecretBuffer::default();
+        buffer.extend_from_slice(b"Tan Wei Ming");
+        assert_eq!(format!("{key:?} {buffer:?}"), "SecretKey([REDACTED]) SecretBuffer([REDACTED])");
+    }
+}
