@@ -2,6 +2,10 @@
 #![allow(missing_docs, unused, dead_code)]
 mod crypto;
 mod error;
+mod json;
+pub mod audit;
+mod cipher;
+pub use cipher::{FieldCipher, JsonStream, Scope};
 mod secret;
 pub mod policy;
 pub use policy::{Field, Policy, Tag};

@@ -75,12 +75,16 @@ impl Automaton {
         self.transitions[usize::from(state.0) * self.symbols + self.name_symbol(name)]
     }
 
+    /// Returns the state of a member whose name no path mentions in an object at `state`.
+    pub(crate) fn other_member(&self, state: State) -> State {
+        self.transitions[usize::from(state.0) * self.symbols]
+    }
+
     /// Returns the state of the element at `index` in an array at `state`.
     pub(crate) fn element(&self, state: State, index: u32) -> State {
-        let symbol = match self.indexes.binary_search(&index) {
-            Ok(place) => self.other_index() + 1 + place,
-            Err(_) => self.other_index(),
-        };
+        // Almost no policy names an index, and then there is nothing to look for.
+        let place = self.indexes.iter().position(|&mentioned| mentioned == index);
+        let symbol = place.map_or(self.other_index(), |place| self.other_index() + 1 + place);
         self.transitions[usize::from(state.0) * self.symbols + symbol]
     }
 

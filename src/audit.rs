@@ -1,0 +1,92 @@
+//! What happened to protected fields, for those who watch over them: who must look, never at what.
+
+use std::fmt;
+
+use crate::crypto::key_id::KeyId;
+
+/// Receives every event that somebody should look at.
+///
+/// Called while a request is handled, so it must return at once: hand over to a queue where it could block. Unless
+/// another is given to [`FieldCipher::with_audit`](crate::FieldCipher::with_audit), events go to `tracing` at level
+/// `WARN` under the target `fieldseal::audit`.
+///
+/// # Example
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use fieldseal::audit::{Audit, AuditEvent, AuditKind};
+///
+/// #[derive(Default)]
+/// struct Tripwire(AtomicU64);
+///
+/// impl Audit for Tripwire {
+///     fn record(&self, event: &AuditEvent<'_>) {
+///         if event.kind == AuditKind::TokenSubmitted {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
+pub trait Audit: Send + Sync {
+    /// Takes note of `event`.
+    fn record(&self, event: &AuditEvent<'_>);
+}
+
+/// One event. It names places and keys, never a value or a token.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct AuditEvent<'a> {
+    /// What happened.
+    pub kind: AuditKind,
+    /// The collection of the policy.
+    pub collection: &'a str,
+    /// The field of the policy.
+    pub field: &'a str,
+    /// The key that the token names, where there is one.
+    pub key_id: Option<KeyId>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuditKind {
+    /// A sender handed in a token where a value belongs, and was refused. Tokens stand only in storage, so whoever
+    /// sends one holds some of it, or a component encrypts twice.
+    TokenSubmitted,
+    /// A stored token did not open: it was changed, moved, or made in another context.
+    DecryptionFailed,
+    /// A stored token names a key that is unknown, disabled or gone.
+    KeyUnavailable,
+    /// A tagged field in storage held something that is not a token.
+    NotEncrypted,
+}
+
+impl AuditKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::TokenSubmitted => "token_submitted",
+            Self::DecryptionFailed => "decryption_failed",
+            Self::KeyUnavailable => "key_unavailable",
+            Self::NotEncrypted => "not_encrypted",
+        }
+    }
+}
+
+impl fmt::Display for AuditKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Sends events to `tracing`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TracingAudit;
+
+impl Audit for TracingAudit {
+    fn record(&self, event: &AuditEvent<'_>) {
+        let &AuditEvent { kind, collection, field, key_id } = event;
+        let key_id = key_id.map(tracing::field::display);
+        tracing::warn!(target: "fieldseal::audit", kind = kind.name(), collection, field, key_id);
+    }
+}

@@ -1,0 +1,102 @@
+//! The way in: values become tokens.
+
+use std::sync::Arc;
+
+use super::field_cipher::FieldCipher;
+use crate::audit::AuditKind;
+use crate::crypto::token::{self, TEXT_MARK};
+use crate::crypto::token_encryptor::TokenEncryptor;
+use crate::crypto::padding::LONGEST_VALUE;
+use crate::error::{Error, ErrorKind};
+use crate::json::{self, Visitor};
+use crate::keys::KeySet;
+use crate::policy::{FieldIndex, Policy};
+
+/// Encrypts the values of one stream of documents under the primary key of its start.
+#[derive(Debug)]
+pub(super) struct Encryption {
+    cipher: FieldCipher,
+    keys: Arc<KeySet>,
+    tokens: Option<TokenEncryptor>,
+    is_merge_patch: bool,
+}
+
+impl Encryption {
+    pub(super) fn new(cipher: FieldCipher) -> Self {
+        let keys = cipher.keys().current();
+        Self { cipher, keys, tokens: None, is_merge_patch: false }
+    }
+
+    pub(super) fn for_merge_patch(self) -> Self {
+        Self { is_merge_patch: true, ..self }
+    }
+
+    pub(super) fn policy(&self) -> &Arc<Policy> {
+        self.cipher.shared_policy()
+    }
+
+    pub(super) fn json_patch(mut self, patch: &[u8]) -> Result<Vec<u8>, Error> {
+        let policy = Arc::clone(self.policy());
+        let mut out = Vec::with_capacity(patch.len() * 2);
+        json::transform_patch(policy.automaton(), &mut self, patch, LONGEST_VALUE, &mut out)?;
+        Ok(out)
+    }
+
+    /// Encrypts one value and returns the binary token.
+    pub(super) fn encrypt(&mut self, field: FieldIndex, value: &[u8]) -> Result<&[u8], Error> {
+        self.refuse_token(field, value)?;
+        let Self { cipher, keys, tokens, .. } = self;
+        let tokens = match tokens {
+            Some(tokens) => tokens,
+            None => {
+                let primary = Arc::clone(keys.primary()?);
+                tokens.insert(TokenEncryptor::new(primary, cipher.policy().fresh_prefix_per_field()))
+            }
+        };
+        tokens.encrypt(&cipher.place(field), cipher.policy().field(field).minimum(), value)
+    }
+
+    /// Refuses a value that is a token by its syntax alone. To pass it on, or to encrypt it once more, would let
+    /// whoever holds stolen tokens have them opened, or would hide a component that encrypts twice.
+    fn refuse_token(&self, field: FieldIndex, value: &[u8]) -> Result<(), Error> {
+        let Some(text) = value.strip_prefix(b"\"") else { return Ok(()) };
+        let text = &text[..text.len() - 1];
+        let key_id = if text.contains(&b'\\') {
+            let mut unescaped = Vec::new();
+            json::unescape(text, &mut unescaped).then(|| token::recognize(&unescaped)).flatten()
+        } else if text.starts_with(TEXT_MARK.as_bytes()) {
+            token::recognize(text)
+        } else {
+            None
+        };
+        let Some(key_id) = key_id else { return Ok(()) };
+        self.cipher.record(AuditKind::TokenSubmitted, field, Some(key_id));
+        let field = self.cipher.policy().field(field).name();
+        Err(Error::new(ErrorKind::TokenSubmitted, format!("field `{field}` holds an encrypted token, not a value")))
+    }
+}
+
+impl Visitor for Encryption {
+    fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let policy = self.cipher.policy().field(field);
+        if value == b"null" && (self.is_merge_patch || !policy.encrypts_null()) {
+            out.extend_from_slice(value);
+            return Ok(());
+        }
+        if self.is_merge_patch && value.starts_with(b"{") {
+            let message = format!("a merge patch cannot change a part of `{}`, which is encrypted whole", policy.name());
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        let token = self.encrypt(field, value)?;
+        out.push(b'"');
+        token::write_text(token, out);
+        out.push(b'"');
+        Ok(())
+    }
+
+    fn end_document(&mut self) {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.end_document();
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The engine that applications hold.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::decryption::Decryption;
+use super::encryption::Encryption;
+use super::scope::Scope;
+use super::stream::JsonStream;
+use crate::audit::{Audit, AuditEvent, AuditKind, TracingAudit};
+use crate::crypto::associated_data::Place;
+use crate::crypto::key_id::KeyId;
+use crate::error::Error;
+use crate::json::Framing;
+use crate::keys::Keys;
+use crate::policy::{FieldIndex, Policy};
+
+/// Encrypts and decrypts the tagged fields of documents, records and single values.
+///
+/// Cheap to clone, and every method is synchronous: the keys are in memory. Input that is a token already is refused
+/// wherever a value is expected, and whatever does not open is an error: there is no way through that leaves plaintext
+/// in a token's place or the other way round.
+///
+/// # Example
+///
+/// ```
+/// use fieldseal::keys::{DataKey, Keys, SecretKey};
+/// use fieldseal::{Field, FieldCipher, Policy, Tag};
+///
+/// let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+/// let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate()?));
+/// let cipher = FieldCipher::new(policy, keys);
+///
+/// let stored = cipher.encrypt_json(br#"{"id": 7, "phone": "+65 9123 4567"}"#)?;
+/// assert!(stored.starts_with(br#"{"id": 7, "phone": "fs1."#));
+/// assert_eq!(cipher.decrypt_json(&stored)?, br#"{"id": 7, "phone": "+65 9123 4567"}"#);
+/// # Ok::<(), fieldseal::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct FieldCipher {
+    policy: Arc<Policy>,
+    keys: Keys,
+    scope: Arc<Scope>,
+    audit: Arc<dyn Audit>,
+}
+
+impl FieldCipher {
+    /// Makes a cipher for the fields of `policy` under `keys`.
+    pub fn new(policy: impl Into<Arc<Policy>>, keys: Keys) -> Self {
+        Self { policy: policy.into(), keys, scope: Arc::default(), audit: Arc::new(TracingAudit) }
+    }
+
+    /// Sends events to `audit` instead of `tracing`.
+    #[must_use]
+    pub fn with_audit(mut self, audit: impl Audit + 'static) -> Self {
+        self.audit = Arc::new(audit);
+        self
+    }
+
+    /// Returns a cipher whose tokens are bound to `scope`, and which opens only such tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) where a part is longer than 65,535 bytes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// # use fieldseal::{Field, FieldCipher, Policy, Scope, Tag};
+    /// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+    /// # let cipher = FieldCipher::new(policy, Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// let acme = cipher.in_scope(Scope::new().tenant("acme"))?;
+    /// let token = acme.encrypt_value("phone", "+65 9123 4567")?;
+    /// assert!(cipher.in_scope(Scope::new().tenant("globex"))?.decrypt_value::<String>("phone", &token).is_err());
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn in_scope(&self, scope: Scope) -> Result<Self, Error> {
+        scope.check()?;
+        Ok(Self { scope: Arc::new(scope), ..self.clone() })
+    }
+
+    /// Returns the policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Encrypts the tagged values of a JSON document. Every other byte stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind`](crate::ErrorKind)`::Malformed`, `TooLarge` (a value over 1 MiB), `TokenSubmitted`,
+    /// `KeyUnavailable` (no primary key) and `Randomness`.
+    pub fn encrypt_json(&self, document: &[u8]) -> Result<Vec<u8>, Error> {
+        self.json_encryptor().run(document)
+    }
+
+    /// Decrypts the tagged values of a JSON document. Every other byte stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind`](crate::ErrorKind)`::Malformed`, `Decryption`, `NotEncrypted` and `KeyUnavailable`.
+    pub fn decrypt_json(&self, document: &[u8]) -> Result<Vec<u8>, Error> {
+        self.json_decryptor().run(document)
+    }
+
+    /// Encrypts a JSON document that comes in chunks.
+    #[must_use]
+    pub fn json_encryptor(&self) -> JsonStream {
+        JsonStream::encrypting(Encryption::new(self.clone()), Framing::Single)
+    }
+
+    /// Decrypts a JSON document that comes in chunks.
+    #[must_use]
+    pub fn json_decryptor(&self) -> JsonStream {
+        JsonStream::decrypting(Decryption::new(self.clone()), Framing::Single)
+    }
+
+    /// Encrypts newline-delimited JSON, a document a line, that comes in chunks.
+    #[must_use]
+    pub fn ndjson_encryptor(&self) -> JsonStream {
+        JsonStream::encrypting(Encryption::new(self.clone()), Framing::Lines)
+    }
+
+    /// Decrypts newline-delimited JSON, a document a line, that comes in chunks.
+    #[must_use]
+    pub fn ndjson_decryptor(&self) -> JsonStream {
+        JsonStream::decrypting(Decryption::new(self.clone()), Framing::Lines)
+    }
+
+    /// Encrypts a JSON Merge Patch (RFC 7396). `null` removes a member, so it stays `null` for every field; an object
+    /// at a tagged field is refused, since it would replace the stored value by a part of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`encrypt_json`](Self::encrypt_json), and [`ErrorKind::Refused`](crate::ErrorKind::Refused).
+    pub fn encrypt_merge_patch(&self, patch: &[u8]) -> Result<Vec<u8>, Error> {
+        self.merge_patch_encryptor().run(patch)
+    }
+
+    pub(crate) fn merge_patch_encryptor(&self) -> JsonStream {
+        JsonStream::encrypting(Encryption::new(self.clone()).for_merge_patch(), Framing::Single)
+    }
+
+    /// Encrypts a JSON Patch (RFC 6902): the values of `add` and `replace` wherever they are, or hold, tagged ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`encrypt_json`](Self::encrypt_json), and [`ErrorKind::Refused`](crate::ErrorKind::Refused): `test` of a
+    /// tagged value, `move` and `copy` between places with different protection, a change to a part of a value that is
+    /// encrypted whole, and a shift of elements that the policy tells apart by their index.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// # use fieldseal::{ErrorKind, Field, FieldCipher, Policy, Tag};
+    /// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+    /// # let cipher = FieldCipher::new(policy, Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// let patch = cipher.encrypt_json_patch(br#"[{"op":"replace","path":"/phone","value":"+65 8123 4567"}]"#)?;
+    /// assert!(!patch.windows(4).any(|part| part == b"8123"));
+    ///
+    /// let copy = cipher.encrypt_json_patch(br#"[{"op":"copy","from":"/note","path":"/phone"}]"#);
+    /// assert_eq!(copy.unwrap_err().kind(), ErrorKind::Refused);
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn encrypt_json_patch(&self, patch: &[u8]) -> Result<Vec<u8>, Error> {
+        Encryption::new(self.clone()).json_patch(patch)
+    }
+
+    pub(super) fn shared_policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(super) fn place(&self, field: FieldIndex) -> Place<'_> {
+        self.scope.place(self.policy.collection(), self.policy.field(field).name())
+    }
+
+    pub(super) fn record(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>) {
+        let (collection, field) = (self.policy.collection(), self.policy.field(field).name());
+        self.audit.record(&AuditEvent { kind, collection, field, key_id });
+    }
+}
+
+impl fmt::Debug for FieldCipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FieldCipher").field("policy", &self.policy).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! What tokens are bound to beside collection and field.
+
+use crate::crypto::associated_data::{LONGEST_PART, Place};
+use crate::error::{Error, ErrorKind};
+
+/// What tokens are bound to beside the collection and the field: tenant, record, subject.
+///
+/// A token opens only in the scope it was made in. An empty text and none at all are two different scopes.
+///
+/// The tenant must come from what authenticated the caller, never from what the caller wrote. The record's id must
+/// come from the document that holds the fields.
+///
+/// # Example
+///
+/// ```
+/// use fieldseal::Scope;
+///
+/// let scope = Scope::new().tenant("acme").record("0b1f2c3d-0000-4000-8000-000000000042");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Scope {
+    tenant: Option<String>,
+    record: Option<String>,
+    subject: Option<String>,
+}
+
+impl Scope {
+    /// Starts with nothing beside the collection and the field.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Binds tokens to a tenant.
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
+    /// Binds tokens to a record, so that values cannot be swapped between rows.
+    pub fn record(mut self, record: impl Into<String>) -> Self {
+        self.record = Some(record.into());
+        self
+    }
+
+    /// Binds tokens to the person they are about.
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let Self { tenant, record, subject } = self;
+        if [tenant, record, subject].into_iter().flatten().any(|part| part.len() > LONGEST_PART) {
+            return Err(Error::new(ErrorKind::InvalidValue, "a part of a scope is longer than 65,535 bytes"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn place<'a>(&'a self, collection: &'a str, field: &'a str) -> Place<'a> {
+        let Self { tenant, record, subject } = self;
+        let (tenant, record, subject) = (tenant.as_deref(), record.as_deref(), subject.as_deref());
+        Place { tenant, collection, field, record, subject }
+    }
+}

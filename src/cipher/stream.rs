@@ -1,0 +1,107 @@
+//! Documents that come in chunks.
+
+use std::sync::Arc;
+
+use super::decryption::Decryption;
+use super::encryption::Encryption;
+use crate::crypto::padding::LONGEST_VALUE;
+use crate::error::Error;
+use crate::json::{Framing, Transformer, Visitor};
+use crate::policy::{FieldIndex, Policy};
+
+/// The longest JSON text of a token that is looked at: base64 of the longest one, with room for escapes.
+const LONGEST_TOKEN: usize = 2 * LONGEST_VALUE;
+
+/// Encrypts or decrypts JSON that comes in chunks, split anywhere.
+///
+/// Holds back no more than the tagged value that is being read. Output that was handed out before an error belongs to
+/// a document that is not whole: throw it away, or break the connection.
+///
+/// # Example
+///
+/// ```
+/// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+/// # use fieldseal::{Field, FieldCipher, Policy, Tag};
+/// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+/// # let cipher = FieldCipher::new(policy, Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+/// let mut stream = cipher.json_encryptor();
+/// let mut stored = Vec::new();
+/// for chunk in [&br#"{"phone": "+65 91"#[..], br#"23 4567"}"#] {
+///     stream.feed(chunk, &mut stored)?;
+/// }
+/// stream.finish(&mut stored)?;
+/// assert_eq!(cipher.decrypt_json(&stored)?, br#"{"phone": "+65 9123 4567"}"#);
+/// # Ok::<(), fieldseal::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct JsonStream {
+    policy: Arc<Policy>,
+    transformer: Transformer,
+    direction: Direction,
+}
+
+#[derive(Debug)]
+enum Direction {
+    Encrypt(Encryption),
+    Decrypt(Decryption),
+}
+
+impl JsonStream {
+    pub(super) fn encrypting(encryption: Encryption, framing: Framing) -> Self {
+        let policy = Arc::clone(encryption.policy());
+        let transformer = Transformer::new(framing, LONGEST_VALUE);
+        Self { policy, transformer, direction: Direction::Encrypt(encryption) }
+    }
+
+    pub(super) fn decrypting(decryption: Decryption, framing: Framing) -> Self {
+        let policy = Arc::clone(decryption.policy());
+        let transformer = Transformer::new(framing, LONGEST_TOKEN);
+        Self { policy, transformer, direction: Direction::Decrypt(decryption) }
+    }
+
+    /// Takes the next chunk and appends to `out` what is finished.
+    ///
+    /// # Errors
+    ///
+    /// As [`encrypt_json`](crate::FieldCipher::encrypt_json) and [`decrypt_json`](crate::FieldCipher::decrypt_json); after an error every call fails.
+    pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.transformer.feed(self.policy.automaton(), &mut self.direction, chunk, out)
+    }
+
+    /// Ends the input.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) where the document is cut short.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.transformer.finish(&mut self.direction, out)
+    }
+
+    pub(super) fn run(mut self, document: &[u8]) -> Result<Vec<u8>, Error> {
+        let room = match self.direction {
+            // A token is about three times as long as a short value.
+            Direction::Encrypt(_) => document.len() * 2 + 256,
+            Direction::Decrypt(_) => document.len(),
+        };
+        let mut out = Vec::with_capacity(room);
+        self.feed(document, &mut out)?;
+        self.finish(&mut out)?;
+        Ok(out)
+    }
+}
+
+impl Visitor for Direction {
+    fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        match self {
+            Self::Encrypt(encryption) => encryption.value(field, value, out),
+            Self::Decrypt(decryption) => decryption.value(field, value, out),
+        }
+    }
+
+    fn end_document(&mut self) {
+        match self {
+            Self::Encrypt(encryption) => encryption.end_document(),
+            Self::Decrypt(decryption) => decryption.end_document(),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Documents in, documents out: an incremental transformer of JSON (RFC 8259) that rewrites the values of tagged fields
+//! and passes every other byte as it came.
+//!
+//! It takes a [`Visitor`] and knows no key.
+
+mod number;
+mod patch;
+mod pointer;
+mod string;
+mod transformer;
+
+
+pub(crate) use patch::transform_patch;
+pub(crate) use string::unescape;
+pub(crate) use transformer::{Framing, Transformer, Visitor};
+
+/// How deep objects and arrays may stand in each other.
+pub(crate) const DEEPEST: usize = 128;

@@ -1,0 +1,150 @@
+//! JSON Patch (RFC 6902): each operation is held against the policy.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::pointer::{self, Target, check_shift, refused};
+use super::transformer::{Framing, Transformer, Visitor};
+use crate::error::{Error, ErrorKind};
+use crate::policy::{Automaton, FieldIndex, State};
+
+#[derive(Deserialize)]
+struct Operation<'a> {
+    #[serde(borrow)]
+    op: Cow<'a, str>,
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+    #[serde(borrow)]
+    from: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    value: Option<&'a RawValue>,
+}
+
+/// Tells `null` from a member that is not there.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// Rewrites the tagged values of the JSON Patch `body` and appends it to `out`.
+///
+/// What would carry plaintext past the policy, or change a part of what is encrypted whole, is refused.
+///
+/// # Errors
+///
+/// [`ErrorKind::Malformed`], [`ErrorKind::Refused`], and what the visitor returns.
+pub(crate) fn transform_patch(
+    automaton: &Automaton,
+    visitor: &mut impl Visitor,
+    body: &[u8],
+    longest_value: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    // The grammar, UTF-8 and depth are checked by our own parser, whatever serde_json lets pass.
+    rewrite(automaton, State::DEAD, &mut Untouched, body, longest_value, &mut Zeroizing::new(Vec::new()))?;
+    let operations: Vec<Operation<'_>> = serde_json::from_slice(body).map_err(|_| malformed())?;
+    let mut done = 0;
+    for operation in &operations {
+        let Some((target, value)) = check(automaton, operation)? else { continue };
+        let value = value.get().as_bytes();
+        let start = value.as_ptr().addr() - body.as_ptr().addr();
+        out.extend_from_slice(&body[done..start]);
+        match target {
+            Target::Field(field) => visitor.value(field, value, out)?,
+            Target::Untagged(state) => rewrite(automaton, state, visitor, value, longest_value, out)?,
+            Target::Within => return Err(within()),
+        }
+        done = start + value.len();
+    }
+    out.extend_from_slice(&body[done..]);
+    visitor.end_document();
+    Ok(())
+}
+
+/// Checks one operation, and returns where its value goes and the value, where it has one that is stored.
+fn check<'a>(automaton: &Automaton, operation: &Operation<'a>) -> Result<Option<(Target, &'a RawValue)>, Error> {
+    let Operation { op, path, from, value } = operation;
+    let target = pointer::resolve(automaton, path)?;
+    if target == Target::Within {
+        return Err(within());
+    }
+    if op != "replace" && op != "test" {
+        check_shift(automaton, path)?;
+    }
+    match (&**op, from, *value) {
+        ("add" | "replace", _, Some(value)) => return Ok(Some((target, value))),
+        ("test", _, Some(value)) => check_test(automaton, target, value)?,
+        ("remove", ..) => {}
+        (op @ ("move" | "copy"), Some(from), _) => {
+            if op == "move" {
+                check_shift(automaton, from)?;
+            }
+            // The same field, or places below which the policy says the same. Anything else would leave a token where
+            // it does not open, or plaintext where tokens belong.
+            if pointer::resolve(automaton, from)? != target {
+                return Err(refused("`move` and `copy` need the same protection at both ends"));
+            }
+        }
+        _ => return Err(malformed()),
+    }
+    Ok(None)
+}
+
+/// A stored token never equals a value, so the test would fail on every customer; and what it compares would pass
+/// inward unencrypted.
+fn check_test(automaton: &Automaton, target: Target, value: &RawValue) -> Result<(), Error> {
+    match target {
+        Target::Untagged(state) => {
+            let (value, mut unused) = (value.get().as_bytes(), Zeroizing::new(Vec::new()));
+            rewrite(automaton, state, &mut Untouched, value, usize::MAX, &mut unused)
+        }
+        Target::Field(_) | Target::Within => Err(untestable()),
+    }
+}
+
+/// Rewrites a value that stands at `root`.
+fn rewrite(
+    automaton: &Automaton,
+    root: State,
+    visitor: &mut impl Visitor,
+    value: &[u8],
+    longest_value: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let mut transformer = Transformer::at(root, Framing::Single, longest_value);
+    let mut part = Part(visitor);
+    transformer.feed(automaton, &mut part, value, out)?;
+    transformer.finish(&mut part, out)
+}
+
+/// A part of a document: its end is not the document's.
+struct Part<'v, V>(&'v mut V);
+
+impl<V: Visitor> Visitor for Part<'_, V> {
+    fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.0.value(field, value, out)
+    }
+}
+
+/// Refuses every tagged value.
+struct Untouched;
+
+impl Visitor for Untouched {
+    fn value(&mut self, _: FieldIndex, _: &[u8], _: &mut Vec<u8>) -> Result<(), Error> {
+        Err(untestable())
+    }
+}
+
+fn untestable() -> Error {
+    refused("`test` cannot compare a tagged value")
+}
+
+fn within() -> Error {
+    refused("a part of a value that is encrypted whole cannot be changed")
+}
+
+fn malformed() -> Error {
+    Error::new(ErrorKind::Malformed, "not a valid JSON Patch (RFC 6902)")
+}

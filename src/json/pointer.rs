@@ -1,0 +1,96 @@
+//! JSON Pointer (RFC 6901), held against the paths of a policy.
+
+use std::borrow::Cow;
+
+use crate::error::{Error, ErrorKind};
+use crate::policy::{Automaton, FieldIndex, State};
+
+/// What stands where a pointer points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Target {
+    /// A value of this field.
+    Field(FieldIndex),
+    /// A part of a tagged value.
+    Within,
+    /// Something untagged, below which tagged values can stand unless the state is dead.
+    Untagged(State),
+}
+
+/// Finds what `pointer` points at.
+///
+/// A pointer does not say whether a token that is a number names a member or an element. Where that matters, what is
+/// tagged wins; where both are tagged and differ, the pointer is refused.
+pub(super) fn resolve(automaton: &Automaton, pointer: &str) -> Result<Target, Error> {
+    let mut state = State::START;
+    for token in tokens(pointer)? {
+        if automaton.field(state).is_some() {
+            return Ok(Target::Within);
+        }
+        let token = token?;
+        let member = automaton.member(state, token.as_bytes());
+        let Some(index) = index(&token) else {
+            state = member;
+            continue;
+        };
+        let element = automaton.element(state, index);
+        state = match (member, element) {
+            (member, element) if member == element => member,
+            (State::DEAD, element) => element,
+            (member, State::DEAD) => member,
+            _ => return Err(refused("a pointer can mean a tagged member and a tagged element")),
+        };
+    }
+    Ok(automaton.field(state).map_or(Target::Untagged(state), Target::Field))
+}
+
+/// Refuses `pointer` where adding or removing an element there would move others to places that the policy treats
+/// otherwise.
+pub(super) fn check_shift(automaton: &Automaton, pointer: &str) -> Result<(), Error> {
+    let Some((parent, last)) = pointer.rsplit_once('/') else { return Ok(()) };
+    match resolve(automaton, parent)? {
+        Target::Untagged(state) if index(last).is_some() && automaton.tells_elements_apart(state) => {
+            Err(refused("elements would move between places that the policy tells apart"))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn refused(message: &'static str) -> Error {
+    Error::new(ErrorKind::Refused, format!("this JSON Patch cannot be applied to encrypted fields: {message}"))
+}
+
+fn tokens(pointer: &str) -> Result<impl Iterator<Item = Result<Cow<'_, str>, Error>>, Error> {
+    let rest = match pointer {
+        "" => None,
+        pointer => Some(pointer.strip_prefix('/').ok_or_else(malformed)?),
+    };
+    Ok(rest.into_iter().flat_map(|rest| rest.split('/')).map(unescape))
+}
+
+/// RFC 6901, section 4: first `~1` becomes `/`, then `~0` becomes `~`.
+fn unescape(token: &str) -> Result<Cow<'_, str>, Error> {
+    let mut rest = token;
+    while let Some(at) = rest.find('~') {
+        rest = &rest[at + 1..];
+        if !rest.starts_with(['0', '1']) {
+            return Err(malformed());
+        }
+    }
+    Ok(if token.contains('~') { token.replace("~1", "/").replace("~0", "~").into() } else { token.into() })
+}
+
+fn malformed() -> Error {
+    Error::new(ErrorKind::Malformed, "a JSON Pointer is not valid (RFC 6901)")
+}
+
+/// The index that a token stands for in an array. `-`, the place after the last element, is an index that no path
+/// mentions.
+fn index(token: &str) -> Option<u32> {
+    let is_number = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
+    match token {
+        "-" => Some(u32::MAX),
+        "0" => Some(0),
+        _ if is_number && !token.starts_with('0') => Some(token.parse().unwrap_or(u32::MAX)),
+        _ => None,
+    }
+}
