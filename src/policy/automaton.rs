@@ -105,11 +105,6 @@ impl Automaton {
         self.names_by_length.len() - 1
     }
 
-    /// Returns whether `name` is the last name of some path, which is what people call the field by.
-    pub(crate) fn mentions(&self, name: &[u8]) -> bool {
-        self.name_symbol(name) != 0
-    }
-
     fn name_symbol(&self, name: &[u8]) -> usize {
         let Some(candidates) = self.names_by_length.get(name.len()) else { return 0 };
         candidates.clone().find(|&place| *self.names[place] == *name).map_or(0, |place| place + 1)

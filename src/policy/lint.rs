@@ -24,8 +24,16 @@ pub(super) struct Fault {
     pub(super) message: String,
 }
 
+/// What is made of the fields of a policy that keeps to the rules.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) automaton: Automaton,
+    /// What people call the fields by: their names, and the last names of their paths.
+    pub(super) called: Vec<(String, FieldIndex)>,
+}
+
 /// Checks a policy and compiles its paths.
-pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Automaton, Fault> {
+pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault> {
     let fault = |place, message: String| Err(Fault { place, message });
     if let Some(problem) = name_problem(collection) {
         return fault(Place::Collection, format!("the collection's name {problem}"));
@@ -48,7 +56,12 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Automaton, Fau
             places.push(place);
         }
     }
-    Automaton::new(&paths).map_err(|conflict| {
+    let last_names = paths.iter().filter_map(|(field, path)| match &path.segments.last()?.selector {
+        Selector::Name(name) => Some((name.clone(), *field)),
+        Selector::Index(_) | Selector::Wildcard => None,
+    });
+    let called = (0..).zip(fields).map(|(index, field)| (field.name.clone(), FieldIndex(index))).chain(last_names).collect();
+    let automaton = Automaton::new(&paths).map_err(|conflict| {
         let name = |field: FieldIndex| &fields[usize::from(field.0)].name;
         match conflict {
             Conflict::Overlap(one, other) => Fault {
@@ -71,7 +84,8 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Automaton, Fau
                 message: "the paths are too many or too vague together; use fewer wildcards after `..`".to_owned(),
             },
         }
-    })
+    })?;
+    Ok(Checked { automaton, called })
 }
 
 fn check_field(field: &Field) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use super::automaton::Automaton;
 use super::field::{Field, FieldIndex};
-use super::lint::{self, Fault};
+use super::lint::{self, Checked, Fault};
 use crate::error::{Error, ErrorKind};
 
 /// The tagged fields of one collection.
@@ -24,7 +24,7 @@ pub struct Policy {
     collection: String,
     fields: Vec<Field>,
     fresh_prefix_per_field: bool,
-    automaton: Automaton,
+    checked: Checked,
 }
 
 impl Policy {
@@ -60,7 +60,13 @@ impl Policy {
     }
 
     pub(crate) fn automaton(&self) -> &Automaton {
-        &self.automaton
+        &self.checked.automaton
+    }
+
+    /// Returns the field that people call `name`, in any case.
+    pub(crate) fn field_called(&self, name: &str) -> Option<&Field> {
+        let (_, index) = self.checked.called.iter().find(|(called, _)| called.eq_ignore_ascii_case(name))?;
+        Some(self.field(*index))
     }
 }
 
@@ -107,7 +113,7 @@ impl PolicyBuilder {
 
     pub(super) fn check(self) -> Result<Policy, Fault> {
         let Self { collection, fields, fresh_prefix_per_field } = self;
-        let automaton = lint::check(&collection, &fields)?;
-        Ok(Policy { collection, fields, fresh_prefix_per_field, automaton })
+        let checked = lint::check(&collection, &fields)?;
+        Ok(Policy { collection, fields, fresh_prefix_per_field, checked })
     }
 }

@@ -1,0 +1,187 @@
+//! The future of a layered service.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Request, Response, request, response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower::{BoxError, Service};
+
+use super::body::FieldBody;
+use super::fault::Fault;
+use super::intake::Intake;
+use super::limits::Limits;
+use super::response::{Plan, plan};
+use super::side::{Server, Side};
+use crate::cipher::FieldCipher;
+use crate::error::{Error, ErrorKind};
+
+pin_project! {
+    /// The future of a [`FieldEncryption`](super::FieldEncryption) service.
+    pub struct ResponseFuture<S, B, R, D = Server>
+    where
+        S: Service<Request<FieldBody<B>>>,
+        B: Body,
+        R: Body,
+    {
+        #[pin]
+        stage: Stage<S, S::Future, B, R>,
+        exchange: Option<Exchange>,
+        side: PhantomData<fn() -> D>,
+    }
+}
+
+/// What is known of the exchange until its response is planned.
+struct Exchange {
+    cipher: FieldCipher,
+    limits: Limits,
+    is_head: bool,
+    request_fault: Option<Fault>,
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<S, F, B, R>
+    where
+        B: Body,
+        R: Body,
+    {
+        Refused { error: Option<Error> },
+        Request { inner: S, head: Option<request::Parts>, intake: Intake<B> },
+        Service { #[pin] future: F },
+        Response { head: Option<response::Parts>, intake: Intake<R> },
+    }
+}
+
+impl<S, B, R, D> ResponseFuture<S, B, R, D>
+where
+    S: Service<Request<FieldBody<B>>>,
+    B: Body,
+    R: Body,
+{
+    pub(super) fn refused(error: Error) -> Self {
+        Self { stage: Stage::Refused { error: Some(error) }, exchange: None, side: PhantomData }
+    }
+
+    pub(super) fn called(future: S::Future, cipher: FieldCipher, limits: Limits, is_head: bool) -> Self {
+        let exchange = Some(Exchange { cipher, limits, is_head, request_fault: None });
+        Self { stage: Stage::Service { future }, exchange, side: PhantomData }
+    }
+
+    pub(super) fn receiving(
+        inner: S,
+        head: request::Parts,
+        intake: Intake<B>,
+        cipher: FieldCipher,
+        limits: Limits,
+        is_head: bool,
+    ) -> Self
+    where
+        B::Error: Into<BoxError>,
+    {
+        let exchange = Some(Exchange { cipher, limits, is_head, request_fault: Some(intake.fault()) });
+        Self { stage: Stage::Request { inner, head: Some(head), intake }, exchange, side: PhantomData }
+    }
+}
+
+impl<S, B, R, D> Future for ResponseFuture<S, B, R, D>
+where
+    S: Service<Request<FieldBody<B>>, Response = Response<R>>,
+    D: Side,
+    B: Body,
+    B::Error: Into<BoxError>,
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    type Output = Result<Response<FieldBody<R>>, D::Error<S::Error>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        const POLLED_AGAIN: &str = "a future is not polled after it is ready";
+        let mut this = self.project();
+        loop {
+            let next = match this.stage.as_mut().project() {
+                StageProjection::Refused { error } => {
+                    return Poll::Ready(refuse::<D, _, _>(error.take().expect(POLLED_AGAIN)));
+                }
+                StageProjection::Request { inner, head, intake } => match ready!(intake.poll(cx)) {
+                    Err(error) => Stage::Refused { error: Some(error) },
+                    Ok(body) => {
+                        let mut head = head.take().expect(POLLED_AGAIN);
+                        set_length(&mut head.headers, &body);
+                        Stage::Service { future: inner.call(Request::from_parts(head, body)) }
+                    }
+                },
+                StageProjection::Service { future } => {
+                    let response = ready!(future.poll(cx));
+                    let Exchange { cipher, limits, is_head, request_fault } =
+                        this.exchange.take().expect(POLLED_AGAIN);
+                    // The service answers a body that broke off as it sees fit; why it broke off is ours to say.
+                    if let Some(error) = request_fault.and_then(|fault| fault.take()) {
+                        return Poll::Ready(refuse::<D, _, _>(error));
+                    }
+                    let (mut head, body) = response.map_err(D::pass)?.into_parts();
+                    match plan(&cipher, &mut head, is_head) {
+                        Err(error) => Stage::Refused { error: Some(error) },
+                        Ok(Plan::Pass) => {
+                            return Poll::Ready(Ok(Response::from_parts(head, FieldBody::untouched(body))));
+                        }
+                        Ok(Plan::Empty) => return Poll::Ready(Ok(Response::from_parts(head, FieldBody::empty()))),
+                        Ok(Plan::Transform(processor)) => {
+                            Stage::Response { head: Some(head), intake: Intake::new(body, processor, limits) }
+                        }
+                    }
+                }
+                StageProjection::Response { head, intake } => match ready!(intake.poll(cx)) {
+                    Err(error) => Stage::Refused { error: Some(of_service(error)) },
+                    Ok(body) => {
+                        let mut head = head.take().expect(POLLED_AGAIN);
+                        set_length(&mut head.headers, &body);
+                        return Poll::Ready(Ok(Response::from_parts(head, body)));
+                    }
+                },
+            };
+            this.stage.set(next);
+        }
+    }
+}
+
+fn refuse<D: Side, E, R: Body>(error: Error) -> Result<Response<FieldBody<R>>, D::Error<E>> {
+    D::refuse(error).map(|response| response.map(|body| FieldBody::whole(body, None)))
+}
+
+/// A body of a new length has that length where it is known.
+fn set_length<B>(headers: &mut HeaderMap, body: &FieldBody<B>)
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    if let Some(length) = body.size_hint().exact() {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+}
+
+/// What would be the sender's fault in a request is the service's in a response.
+fn of_service(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Malformed | ErrorKind::TooLarge => {
+            Error::new(ErrorKind::Service, "the service's response cannot be opened").with_source(error)
+        }
+        _ => error,
+    }
+}
+
+impl<S, B, R, D> fmt::Debug for ResponseFuture<S, B, R, D>
+where
+    S: Service<Request<FieldBody<B>>>,
+    B: Body,
+    R: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+//! Takes a body in, and transforms it as it comes.
+
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body::Body;
+use tower::BoxError;
+
+use super::body::FieldBody;
+use super::digest;
+use super::fault::Fault;
+use super::limits::Limits;
+use super::streaming::Streaming;
+use crate::cipher::{FieldCipher, JsonStream};
+use crate::error::{Error, ErrorKind};
+use crate::secret::SecretBuffer;
+
+/// How a body is transformed.
+#[derive(Debug)]
+pub(super) enum Processor {
+    Json(JsonStream),
+    /// Operations are only understood whole.
+    JsonPatch(Box<(FieldCipher, SecretBuffer)>),
+    /// Nothing may come, or this error is why.
+    Empty(Option<Error>),
+}
+
+impl Processor {
+    pub(super) fn json_patch(cipher: FieldCipher) -> Self {
+        Self::JsonPatch(Box::new((cipher, SecretBuffer::default())))
+    }
+}
+
+/// A body on its way in.
+pub(super) struct Intake<B> {
+    /// Gone once the body was handed on.
+    body: Option<Pin<Box<B>>>,
+    processor: Processor,
+    limits: Limits,
+    fault: Fault,
+    received: u64,
+    out: Vec<u8>,
+    trailers: Option<HeaderMap>,
+}
+
+impl<B> Intake<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn new(body: B, processor: Processor, limits: Limits) -> Self {
+        let expected = usize::try_from(body.size_hint().lower().min(limits.whole)).unwrap_or_default();
+        let out = Vec::with_capacity(expected * 2 + 512);
+        let body = Some(Box::pin(body));
+        Self { body, processor, limits, fault: Fault::default(), received: 0, out, trailers: None }
+    }
+
+    /// Where a fault is left that is found only after the body was handed on.
+    pub(super) fn fault(&self) -> Fault {
+        self.fault.clone()
+    }
+
+    /// Reads until the body is whole, or too long to be held whole.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<FieldBody<B>, Error>> {
+        loop {
+            let Some(body) = &mut self.body else { return Poll::Pending };
+            let Some(frame) = ready!(body.as_mut().poll_frame(cx)) else { return Poll::Ready(self.finish()) };
+            match frame.map_err(|source| broken(source.into()))?.into_data() {
+                Ok(mut data) => {
+                    self.take(&mut data)?;
+                    if self.received > self.limits.whole {
+                        return Poll::Ready(self.go_on_streaming());
+                    }
+                }
+                Err(frame) => self.trailers = frame.into_trailers().ok(),
+            }
+        }
+    }
+
+    fn take(&mut self, data: &mut impl Buf) -> Result<(), Error> {
+        self.received += data.remaining() as u64;
+        self.limits.check(self.received)?;
+        while data.has_remaining() {
+            let chunk = data.chunk();
+            let length = chunk.len();
+            match &mut self.processor {
+                Processor::Json(stream) => stream.feed(chunk, &mut self.out)?,
+                Processor::JsonPatch(_) if self.received > self.limits.whole => {
+                    return Err(Error::new(ErrorKind::TooLarge, "a JSON Patch is longer than a body that is held whole"));
+                }
+                Processor::JsonPatch(patch) => patch.1.extend_from_slice(chunk),
+                Processor::Empty(error) => {
+                    let missing = || Error::new(ErrorKind::UnsupportedMediaType, "the body cannot be looked into");
+                    return Err(error.take().unwrap_or_else(missing));
+                }
+            }
+            data.advance(length);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<FieldBody<B>, Error> {
+        // An empty body is no document, and holds nothing.
+        if self.received > 0 {
+            match &mut self.processor {
+                Processor::Json(stream) => stream.finish(&mut self.out)?,
+                Processor::JsonPatch(patch) => self.out = patch.0.encrypt_json_patch(patch.1.as_slice())?,
+                Processor::Empty(_) => {}
+            }
+        }
+        let mut trailers = self.trailers.take();
+        trailers.iter_mut().for_each(digest::remove);
+        Ok(FieldBody::whole(Bytes::from(mem::take(&mut self.out)), trailers))
+    }
+
+    fn go_on_streaming(&mut self) -> Result<FieldBody<B>, Error> {
+        let Self { body, processor, limits, fault, received, out, .. } = self;
+        match (body.take(), mem::replace(processor, Processor::Empty(None))) {
+            (Some(body), Processor::Json(stream)) => {
+                let streaming = Streaming::new(body, stream, *limits, fault.clone(), *received, mem::take(out));
+                Ok(FieldBody::streaming(streaming))
+            }
+            _ => Err(Error::new(ErrorKind::TooLarge, "the body is longer than one that is held whole")),
+        }
+    }
+}
+
+pub(super) fn broken(source: BoxError) -> Error {
+    Error::new(ErrorKind::Malformed, "the body broke off").with_source(source)
+}

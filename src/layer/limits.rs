@@ -1,0 +1,32 @@
+//! How long bodies may be.
+
+use crate::error::{Error, ErrorKind};
+
+/// Up to this many bytes a body is transformed whole, unless set otherwise.
+const WHOLE: u64 = 64 * 1024;
+
+/// Lengths in bytes, of bodies as they come in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Up to here a body is transformed whole; above it is streamed.
+    pub(super) whole: u64,
+    /// Above here a body is refused.
+    pub(super) longest: Option<u64>,
+}
+
+impl Limits {
+    pub(super) fn check(&self, received: u64) -> Result<(), Error> {
+        match self.longest {
+            Some(longest) if received > longest => {
+                Err(Error::new(ErrorKind::TooLarge, format!("the body is longer than {longest} bytes")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { whole: WHOLE, longest: None }
+    }
+}

@@ -1,0 +1,21 @@
+//! Query parameters: a way in for tagged values that this layer closes.
+
+use crate::error::{Error, ErrorKind};
+use crate::policy::Policy;
+
+/// Refuses a query in which a parameter is called like a tagged field, alone or as a part of a compound name such as
+/// `customer[phone]`, `filter.phone` or `phone__eq`.
+///
+/// Storage holds tokens, so such a search finds nothing, and the value would stand in the service's logs.
+pub(super) fn check(policy: &Policy, query: Option<&str>) -> Result<(), Error> {
+    let Some(query) = query else { return Ok(()) };
+    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
+        let mut parts = name.split(['[', ']', '.', ':', '/', '$']).flat_map(|part| part.split("__"));
+        if let Some(field) = parts.find_map(|part| policy.field_called(part)) {
+            let field = field.name();
+            let message = format!("the query asks for protected field `{field}`, which cannot be searched");
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+    }
+    Ok(())
+}

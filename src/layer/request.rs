@@ -1,0 +1,107 @@
+//! What becomes of a request, by its head alone.
+
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT, HeaderName, IF_RANGE, RANGE,
+    TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, request};
+use http_body::Body;
+
+use super::digest;
+use super::intake::Processor;
+use super::media_type::MediaType;
+use super::query;
+use crate::cipher::FieldCipher;
+use crate::error::{Error, ErrorKind};
+
+/// Prepares the head of a request for the service, and returns how its body is read; nothing where there is no body.
+///
+/// # Errors
+///
+/// What the layer cannot look into, it refuses here, before any of the body is read.
+pub(super) fn plan(
+    cipher: &FieldCipher,
+    head: &mut request::Parts,
+    body: &impl Body,
+) -> Result<Option<Processor>, Error> {
+    if head.method == Method::CONNECT {
+        return Err(Error::new(ErrorKind::Refused, "a tunnel cannot be looked into"));
+    }
+    query::check(cipher.policy(), head.uri.query())?;
+    let headers = &mut head.headers;
+    if headers.contains_key(CONTENT_RANGE) {
+        return Err(Error::new(ErrorKind::Malformed, "a part of a document cannot be written (RFC 9110, section 14.5)"));
+    }
+    ignore_upgrade(headers);
+    head.extensions.remove::<hyper::upgrade::OnUpgrade>();
+    // The service must answer with whole documents in plain coding, or they could not be opened.
+    headers.remove(RANGE);
+    headers.remove(IF_RANGE);
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+
+    if body.is_end_stream() || body.size_hint().exact() == Some(0) {
+        return Ok(None);
+    }
+    let processor = processor(cipher, headers);
+    let may_be_empty = body.size_hint().exact().is_none() && !headers.contains_key(EXPECT);
+    let processor = match processor {
+        // The body may turn out to be empty, and then its type does not matter.
+        Err(error) if may_be_empty => Processor::Empty(Some(error)),
+        processor => processor?,
+    };
+    for name in [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT] {
+        headers.remove(name);
+    }
+    digest::remove(headers);
+    Ok(Some(processor))
+}
+
+fn processor(cipher: &FieldCipher, headers: &HeaderMap) -> Result<Processor, Error> {
+    if is_encoded(headers) {
+        return Err(unsupported("an encoded body cannot be looked into; send it with no Content-Encoding"));
+    }
+    match MediaType::of(headers) {
+        MediaType::Json => Ok(Processor::Json(cipher.json_encryptor())),
+        MediaType::MergePatch => Ok(Processor::Json(cipher.merge_patch_encryptor())),
+        MediaType::Lines => Ok(Processor::Json(cipher.ndjson_encryptor())),
+        MediaType::JsonPatch => Ok(Processor::json_patch(cipher.clone())),
+        MediaType::Other => Err(unsupported("this media type cannot be looked into; send JSON")),
+        MediaType::Missing => Err(unsupported("the body has no Content-Type; send JSON and say so")),
+        MediaType::Unclear => Err(unsupported("the Content-Type is not a single valid one of JSON in UTF-8")),
+    }
+}
+
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    codings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+fn unsupported(message: &'static str) -> Error {
+    Error::new(ErrorKind::UnsupportedMediaType, message)
+}
+
+/// Passes a request on as if it had not asked for another protocol, which RFC 9110, section 7.8, lets a server do:
+/// what flows after an upgrade could not be looked into.
+fn ignore_upgrade(headers: &mut HeaderMap) {
+    if headers.remove(UPGRADE).is_none() {
+        return;
+    }
+    headers.remove(HeaderName::from_static("http2-settings"));
+    let names: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_owned())
+        .filter(|name| {
+            let hop = [UPGRADE.as_str(), "http2-settings", TE.as_str()];
+            !name.is_empty() && !hop.iter().any(|hop| name.eq_ignore_ascii_case(hop))
+        })
+        .collect();
+    headers.remove(CONNECTION);
+    if let Ok(value) = HeaderValue::from_str(&names.join(", "))
+        && !names.is_empty()
+    {
+        headers.insert(CONNECTION, value);
+    }
+}

@@ -1,0 +1,82 @@
+//! The layered service.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::task::{Context, Poll};
+
+use http::{Method, Request, Response};
+use http_body::Body;
+use tower::{BoxError, Service};
+
+use super::body::FieldBody;
+use super::future::ResponseFuture;
+use super::intake::Intake;
+use super::limits::Limits;
+use super::request;
+use super::side::{Server, Side};
+use crate::cipher::FieldCipher;
+
+/// A service with a [`FieldEncryptionLayer`](super::FieldEncryptionLayer) around it.
+pub struct FieldEncryption<S, D = Server> {
+    inner: S,
+    cipher: FieldCipher,
+    limits: Limits,
+    side: PhantomData<fn() -> D>,
+}
+
+impl<S, D> FieldEncryption<S, D> {
+    pub(super) fn new(inner: S, cipher: FieldCipher, limits: Limits) -> Self {
+        Self { inner, cipher, limits, side: PhantomData }
+    }
+}
+
+impl<S, D, B, R> Service<Request<B>> for FieldEncryption<S, D>
+where
+    S: Service<Request<FieldBody<B>>, Response = Response<R>> + Clone,
+    D: Side,
+    B: Body,
+    B::Error: Into<BoxError>,
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<FieldBody<R>>;
+    type Error = D::Error<S::Error>;
+    type Future = ResponseFuture<S, B, R, D>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(D::pass)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let Self { inner, cipher, limits, side: _ } = self;
+        let (mut head, body) = request.into_parts();
+        let is_head = head.method == Method::HEAD;
+        match request::plan(cipher, &mut head, &body) {
+            Err(error) => ResponseFuture::refused(error),
+            Ok(None) => {
+                let future = inner.call(Request::from_parts(head, FieldBody::empty()));
+                ResponseFuture::called(future, cipher.clone(), *limits, is_head)
+            }
+            Ok(Some(processor)) => {
+                // The service that was polled ready is the one to call; its clone may not be ready.
+                let not_ready_inner = inner.clone();
+                let ready_inner = mem::replace(inner, not_ready_inner);
+                let intake = Intake::new(body, processor, *limits);
+                ResponseFuture::receiving(ready_inner, head, intake, cipher.clone(), *limits, is_head)
+            }
+        }
+    }
+}
+
+impl<S: Clone, D> Clone for FieldEncryption<S, D> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), self.cipher.clone(), self.limits)
+    }
+}
+
+impl<S: fmt::Debug, D> fmt::Debug for FieldEncryption<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FieldEncryption").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,123 @@
+//! A body that is transformed while it flows.
+
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body::{Body, Frame};
+use tower::BoxError;
+
+use super::digest;
+use super::fault::Fault;
+use super::intake::broken;
+use super::limits::Limits;
+use crate::cipher::JsonStream;
+use crate::error::Error;
+
+/// How much of a frame is transformed at a time, in bytes, however large the frame is.
+const PIECE: usize = 64 * 1024;
+
+/// Transforms the frames of a body one by one, in constant memory.
+pub(super) struct Streaming<B: Body> {
+    body: Pin<Box<B>>,
+    stream: JsonStream,
+    limits: Limits,
+    fault: Fault,
+    received: u64,
+    /// Transformed, but not yet handed on.
+    out: Vec<u8>,
+    /// Received, but not yet transformed.
+    data: Option<B::Data>,
+    trailers: Option<HeaderMap>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Flowing,
+    /// The document is whole; what is left goes out.
+    Finished,
+    /// Nothing more comes.
+    Ended,
+}
+
+impl<B> Streaming<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn new(
+        body: Pin<Box<B>>,
+        stream: JsonStream,
+        limits: Limits,
+        fault: Fault,
+        received: u64,
+        out: Vec<u8>,
+    ) -> Self {
+        Self { body, stream, limits, fault, received, out, data: None, trailers: None, state: State::Flowing }
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            if !self.out.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(Bytes::from(mem::take(&mut self.out))))));
+            }
+            match self.state {
+                State::Flowing => {}
+                State::Finished => {
+                    self.state = State::Ended;
+                    return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+            if let Err(error) = ready!(self.advance(cx)) {
+                self.state = State::Ended;
+                self.out.clear();
+                tracing::error!(target: "fieldseal", kind = ?error.kind(), %error, "a body broke off while it flowed");
+                self.fault.leave(error);
+                // What the other side reads of the error is not ours to choose, so it says nothing.
+                return Poll::Ready(Some(Err("the body could not be transformed".into())));
+            }
+        }
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.state == State::Ended && self.out.is_empty()
+    }
+
+    /// Transforms one more piece of the body.
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Some(data) = &mut self.data
+            && data.has_remaining()
+        {
+            let chunk = data.chunk();
+            let piece = &chunk[..chunk.len().min(PIECE)];
+            let length = piece.len();
+            self.out.reserve(length);
+            self.stream.feed(piece, &mut self.out)?;
+            data.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(self.body.as_mut().poll_frame(cx)) {
+            None => {
+                self.stream.finish(&mut self.out)?;
+                self.state = State::Finished;
+            }
+            Some(Err(source)) => return Poll::Ready(Err(broken(source.into()))),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    self.received += data.remaining() as u64;
+                    self.limits.check(self.received)?;
+                    self.data = Some(data);
+                }
+                Err(frame) => {
+                    self.trailers = frame.into_trailers().ok();
+                    self.trailers.iter_mut().for_each(digest::remove);
+                }
+            },
+        }
+        Poll::Ready(Ok(()))
+    }
+}
