@@ -5,7 +5,7 @@ mod error;
 mod json;
 pub mod audit;
 mod cipher;
-pub use cipher::{FieldCipher, JsonStream, Scope};
+pub use cipher::{FieldCipher, JsonStream, Scope, ValueDecryptor, ValueEncryptor};
 #[cfg(feature = "layer")]
 pub mod layer;
 mod secret;

@@ -11,3 +11,4 @@ mod value;
 pub use field_cipher::FieldCipher;
 pub use scope::Scope;
 pub use stream::JsonStream;
+pub use value::{ValueDecryptor, ValueEncryptor};

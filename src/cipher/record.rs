@@ -5,8 +5,9 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::field_cipher::FieldCipher;
-use super::value::to_json;
+use super::value::write_json;
 use crate::error::{Error, ErrorKind};
+use crate::secret::SecretBuffer;
 
 impl FieldCipher {
     /// Writes a record as JSON with its tagged fields encrypted.
@@ -36,7 +37,9 @@ impl FieldCipher {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn encrypt_record<T: Serialize + ?Sized>(&self, record: &T) -> Result<String, Error> {
-        let stored = self.encrypt_json(to_json(record)?.as_slice())?;
+        let mut plaintext = SecretBuffer::default();
+        write_json(record, &mut plaintext)?;
+        let stored = self.encrypt_json(plaintext.as_slice())?;
         Ok(String::from_utf8(stored).expect("valid JSON was read, and tokens are ASCII"))
     }
 

@@ -1,4 +1,6 @@
-//! Numbers of RFC 8259, section 6, byte by byte.
+//! Numbers of RFC 8259, section 6, scanned in pieces.
+
+use super::string::{Fault, Scan};
 
 /// Where the scan of a number stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,21 +15,38 @@ pub(super) enum NumberState {
     ExponentDigits,
 }
 
+/// Scans a number from `at` on. It ends before the first byte that it cannot go on with.
+#[inline]
+pub(super) fn scan(input: &[u8], mut at: usize, mut state: NumberState) -> Result<Scan<NumberState>, Fault> {
+    loop {
+        let is_in_digits = matches!(state, NumberState::Integer | NumberState::Fraction | NumberState::ExponentDigits);
+        while is_in_digits && input.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        let Some(&byte) = input.get(at) else { return Ok(Scan::More(state)) };
+        state = match state.next(byte) {
+            Some(next) => next,
+            None if state.is_complete() => return Ok(Scan::End(at)),
+            None => return Err((at, "a number is not complete")),
+        };
+        at += 1;
+    }
+}
+
 impl NumberState {
-    /// The state after the first byte of a number.
+    /// The state after the first byte of a number: a minus or a digit.
     #[inline]
-    pub(super) fn first(byte: u8) -> Option<Self> {
+    pub(super) fn first(byte: u8) -> Self {
         match byte {
-            b'-' => Some(Self::Minus),
-            b'0' => Some(Self::Zero),
-            b'1'..=b'9' => Some(Self::Integer),
-            _ => None,
+            b'-' => Self::Minus,
+            b'0' => Self::Zero,
+            _ => Self::Integer,
         }
     }
 
     /// The state after one more byte, or nothing where the number does not go on with it.
     #[inline]
-    pub(super) fn next(self, byte: u8) -> Option<Self> {
+    fn next(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Minus, b'0') => Some(Self::Zero),
             (Self::Minus | Self::Integer, b'0'..=b'9') => Some(Self::Integer),

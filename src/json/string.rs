@@ -12,11 +12,12 @@ pub(super) enum StringState {
     Utf8 { missing: u8, low: u8, high: u8 },
 }
 
-pub(super) enum Scan {
-    /// The closing quote stands at this place.
+/// How far a scan came.
+pub(super) enum Scan<S> {
+    /// It ended at this place: a string before its closing quote, a number before what follows it.
     End(usize),
-    /// The piece ended first.
-    More(StringState),
+    /// The piece ended first, in this state.
+    More(S),
 }
 
 /// What is wrong, and where in the piece.
@@ -26,15 +27,29 @@ pub(super) type Fault = (usize, &'static str);
 #[inline]
 pub(super) fn scan(
     input: &[u8],
+    at: usize,
+    state: StringState,
+    has_escapes: &mut bool,
+) -> Result<Scan<StringState>, Fault> {
+    if state == StringState::Text {
+        let at = skip_plain(input, at);
+        if input.get(at) == Some(&b'"') {
+            return Ok(Scan::End(at));
+        }
+        return scan_special(input, at, state, has_escapes);
+    }
+    scan_special(input, at, state, has_escapes)
+}
+
+/// Scans on where an escape, a character beyond ASCII or the end of the piece is near.
+#[inline(never)]
+fn scan_special(
+    input: &[u8],
     mut at: usize,
     mut state: StringState,
     has_escapes: &mut bool,
-) -> Result<Scan, Fault> {
-    loop {
-        if state == StringState::Text {
-            at = skip_plain(input, at);
-        }
-        let Some(&byte) = input.get(at) else { return Ok(Scan::More(state)) };
+) -> Result<Scan<StringState>, Fault> {
+    while let Some(&byte) = input.get(at) {
         state = match state {
             StringState::Text => match byte {
                 b'"' => return Ok(Scan::End(at)),
@@ -43,6 +58,10 @@ pub(super) fn scan(
                     StringState::Escape
                 }
                 0..0x20 => return Err((at, "a control character stands in a string")),
+                0x20..0x80 => {
+                    at = skip_plain(input, at);
+                    continue;
+                }
                 _ => match utf8_rest(byte) {
                     Some((missing, low, high)) => StringState::Utf8 { missing, low, high },
                     None => return Err((at, "a string is not valid UTF-8")),
@@ -66,6 +85,7 @@ pub(super) fn scan(
         };
         at += 1;
     }
+    Ok(Scan::More(state))
 }
 
 /// Skips bytes that stand for themselves, eight at a time.

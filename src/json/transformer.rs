@@ -1,8 +1,8 @@
 //! The transformer: chunk in, chunk out, split anywhere.
 
 use super::DEEPEST;
-use super::number::NumberState;
-use super::string::{self, Scan, StringState};
+use super::number::{self, NumberState};
+use super::string::{self, Fault, Scan, StringState};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, FieldIndex, State};
 use crate::secret::SecretBuffer;
@@ -36,12 +36,9 @@ pub(crate) struct Transformer {
     /// What the automaton says of a document's root.
     root: State,
     longest_value: usize,
-    expects: Expects,
-    open: Vec<Container>,
-    /// What the automaton says of the value that comes next or is being read.
-    here: State,
-    /// The tagged value that is being read, and how many containers are open around it.
-    tagged: Option<(FieldIndex, usize)>,
+    position: Position,
+    /// The containers around the innermost one.
+    outer: Vec<Container>,
     /// The part of the tagged value that earlier chunks held.
     held: SecretBuffer,
     /// The part of the member's name that earlier chunks held, as far as it could match.
@@ -51,39 +48,55 @@ pub(crate) struct Transformer {
     passed: u64,
 }
 
-/// What may come next.
+/// Where in a document the transformer stands.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    expects: Expects,
+    /// The token that the chunk before ended in.
+    begun: Option<Begun>,
+    innermost: Container,
+    /// What the automaton says of the value that comes next or is being read.
+    here: State,
+    /// The tagged value that is being read, and how many containers are open around it.
+    tagged: Option<(FieldIndex, usize)>,
+}
+
+/// Which token comes next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expects {
     Value,
     ValueOrEnd,
     Name,
     NameOrEnd,
-    NameText(StringState),
     Colon,
     CommaOrEnd,
-    StringText(StringState),
-    Number(NumberState),
-    Literal(&'static [u8]),
-    /// Nothing: the document was refused.
+    /// None: the document was refused, or the input ended.
     Nothing,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Container {
-    state: State,
-    /// The index of the element that comes next or is being read; objects have none.
-    index: Option<u32>,
+/// A token of which a part has been read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Begun {
+    Name(StringState),
+    Text(StringState),
+    Number(NumberState),
+    /// With the rest of it.
+    Literal(&'static [u8]),
 }
 
-/// What is wrong, and where in the chunk.
-type Fault = (usize, &'static str);
+/// An object, an array, or what stands around a document.
+#[derive(Clone, Copy, Debug)]
+struct Container {
+    kind: Kind,
+    state: State,
+}
 
-/// The chunk that is being read.
-struct Chunk<'a> {
-    input: &'a [u8],
-    at: usize,
-    /// Up to where it was written out. Within a tagged value: where the value, or the rest of it, begins.
-    done: usize,
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Outside,
+    Object,
+    /// With the index of the element that comes next or is being read.
+    Array(u32),
 }
 
 impl Transformer {
@@ -93,14 +106,13 @@ impl Transformer {
 
     /// Makes a transformer for a part of a document that stands at `root` in the whole.
     pub(crate) fn at(root: State, framing: Framing, longest_value: usize) -> Self {
+        let innermost = Container { kind: Kind::Outside, state: State::DEAD };
         Self {
             framing,
             root,
             longest_value,
-            expects: Expects::Value,
-            open: Vec::new(),
-            here: root,
-            tagged: None,
+            position: Position { expects: Expects::Value, begun: None, innermost, here: root, tagged: None },
+            outer: Vec::with_capacity(16),
             held: SecretBuffer::default(),
             name: Vec::new(),
             name_has_escapes: false,
@@ -121,15 +133,17 @@ impl Transformer {
         input: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let mut chunk = Chunk { input, at: 0, done: 0 };
-        let result = self.read(automaton, visitor, &mut chunk, out);
-        self.settle(result)?;
-        let rest = &input[chunk.done..];
-        if self.tagged.is_some() {
-            self.hold(rest).or_else(|error| self.settle(Err(error)))?;
+        // Until the chunk turns out to be good, nothing more is expected.
+        let position = self.position;
+        self.position.expects = Expects::Nothing;
+        let (position, done) = self.read(position, automaton, visitor, input, out)?;
+        let rest = &input[done..];
+        if position.tagged.is_some() {
+            self.hold(rest)?;
         } else {
             out.extend_from_slice(rest);
         }
+        self.position = position;
         self.passed += input.len() as u64;
         Ok(())
     }
@@ -140,278 +154,319 @@ impl Transformer {
     ///
     /// [`ErrorKind::Malformed`] where the document is not complete, and what the visitor returns.
     pub(crate) fn finish(&mut self, visitor: &mut impl Visitor, out: &mut Vec<u8>) -> Result<(), Error> {
-        if let Expects::Number(state) = self.expects
-            && state.is_complete()
-        {
-            let mut chunk = Chunk { input: &[], at: 0, done: 0 };
-            let result = self.end_value(visitor, &mut chunk, out);
-            self.settle(result)?;
-        }
-        let is_between = self.open.is_empty() && self.tagged.is_none();
-        match (self.expects, self.framing) {
-            (Expects::CommaOrEnd, _) if is_between => visitor.end_document(),
-            (Expects::Value, Framing::Lines) if is_between => {}
+        let Position { expects, begun, innermost, tagged, here: _ } = self.position;
+        self.position.expects = Expects::Nothing;
+        let is_outside = innermost.kind == Kind::Outside;
+        match (expects, begun, self.framing) {
+            // Only here does a number end with nothing after it.
+            (_, Some(Begun::Number(state)), _) if is_outside && state.is_complete() => {
+                if let Some((field, _)) = tagged {
+                    self.rewrite(field, visitor, &[], out)?;
+                }
+                visitor.end_document();
+            }
+            (Expects::CommaOrEnd, None, _) if is_outside => visitor.end_document(),
+            (Expects::Value, None, Framing::Lines) if is_outside => {}
             _ => return Err(self.malformed((0, "the document ends early"))),
         }
-        self.expects = Expects::Nothing;
         Ok(())
     }
 
-    fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
-        if result.is_err() {
-            self.expects = Expects::Nothing;
-        }
-        result
-    }
-
-    fn malformed(&self, (at, message): Fault) -> Error {
-        let offset = self.passed + at as u64;
-        Error::new(ErrorKind::Malformed, format!("not valid JSON at byte {offset}: {message}"))
-    }
-
+    /// Reads one chunk, and returns where it stands then and up to where the chunk was written out.
     fn read(
         &mut self,
+        mut position: Position,
         automaton: &Automaton,
         visitor: &mut impl Visitor,
-        chunk: &mut Chunk<'_>,
+        input: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let input = chunk.input;
-        while let Some(&byte) = input.get(chunk.at) {
-            match self.expects {
-                Expects::StringText(state) => {
-                    match string::scan(input, chunk.at, state, &mut false).map_err(|fault| self.malformed(fault))? {
+    ) -> Result<(Position, usize), Error> {
+        let mut at = 0;
+        let mut done = 0;
+        if let Some(begun) = position.begun.take() {
+            position.begun = self.go_on(begun, automaton, &mut position, input, &mut at)?;
+            if position.begun.is_some() {
+                return Ok((position, done));
+            }
+        }
+        let Position { mut expects, mut begun, mut innermost, mut here, mut tagged } = position;
+        loop {
+            // One turn reads a comma, a name with its colon, and a value, as far as each is expected.
+            if expects == Expects::CommaOrEnd {
+                // A value ended before `at`.
+                if let Some((field, depth)) = tagged
+                    && depth == self.outer.len()
+                {
+                    self.rewrite(field, visitor, &input[done..at], out)?;
+                    tagged = None;
+                    done = at;
+                }
+                let Some(&byte) = input.get(at) else { break };
+                match (byte, innermost.kind) {
+                    (b',', Kind::Object) => expects = Expects::Name,
+                    (b',', Kind::Array(index)) => {
+                        // Paths name no index as large as the last, so staying there changes nothing.
+                        let index = index.saturating_add(1);
+                        innermost.kind = Kind::Array(index);
+                        here = automaton.element(innermost.state, index);
+                        expects = Expects::Value;
+                    }
+                    (b'}', Kind::Object) | (b']', Kind::Array(_)) => innermost = self.close(),
+                    _ => (expects, here) = self.skip_blank(byte, at, expects, here, innermost, visitor)?,
+                }
+                at += 1;
+            }
+            if matches!(expects, Expects::Name | Expects::NameOrEnd) {
+                let Some(&byte) = input.get(at) else { break };
+                at += 1;
+                if byte == b'"' {
+                    self.name.clear();
+                    self.name_has_escapes = false;
+                    let scan = string::scan(input, at, StringState::Text, &mut self.name_has_escapes);
+                    match scan.map_err(|fault| self.malformed(fault))? {
                         Scan::End(quote) => {
-                            chunk.at = quote + 1;
-                            self.end_value(visitor, chunk, out)?;
+                            here = self.member(automaton, innermost.state, &input[at..quote]);
+                            at = quote + 1;
+                            expects = Expects::Colon;
                         }
                         Scan::More(state) => {
-                            self.expects = Expects::StringText(state);
-                            return Ok(());
+                            self.hold_name(automaton, &input[at..]);
+                            begun = Some(Begun::Name(state));
+                            break;
                         }
                     }
-                }
-                Expects::NameText(state) => {
-                    if !self.read_name(automaton, chunk, state)? {
-                        return Ok(());
-                    }
-                }
-                Expects::Number(state) => match state.next(byte) {
-                    Some(next) => {
-                        self.expects = Expects::Number(next);
-                        chunk.at += 1;
-                    }
-                    None if state.is_complete() => self.end_value(visitor, chunk, out)?,
-                    None => return Err(self.malformed((chunk.at, "a number is not complete"))),
-                },
-                Expects::Literal(rest) => {
-                    if byte != rest[0] {
-                        return Err(self.malformed((chunk.at, "a value is expected")));
-                    }
-                    chunk.at += 1;
-                    match &rest[1..] {
-                        [] => self.end_value(visitor, chunk, out)?,
-                        rest => self.expects = Expects::Literal(rest),
-                    }
-                }
-                _ if matches!(byte, b' ' | b'\t' | b'\r') => chunk.at += 1,
-                _ if byte == b'\n' => self.break_line(visitor, chunk)?,
-                Expects::Value | Expects::ValueOrEnd => self.begin_value(automaton, visitor, chunk, out, byte)?,
-                Expects::Name | Expects::NameOrEnd => match byte {
-                    b'"' => {
-                        chunk.at += 1;
-                        self.name.clear();
-                        self.name_has_escapes = false;
-                        self.expects = Expects::NameText(StringState::Text);
-                    }
-                    b'}' if self.expects == Expects::NameOrEnd => self.close(visitor, chunk, out)?,
-                    _ => return Err(self.malformed((chunk.at, "a member's name is expected"))),
-                },
-                Expects::Colon => {
-                    if byte != b':' {
-                        return Err(self.malformed((chunk.at, "a colon is expected")));
-                    }
-                    chunk.at += 1;
-                    self.expects = Expects::Value;
-                }
-                Expects::CommaOrEnd => self.follow_value(automaton, visitor, chunk, out, byte)?,
-                Expects::Nothing => return Err(self.malformed((chunk.at, "the document was refused before"))),
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads on in a member's name. Returns false where the chunk ended first.
-    fn read_name(&mut self, automaton: &Automaton, chunk: &mut Chunk<'_>, state: StringState) -> Result<bool, Error> {
-        let start = chunk.at;
-        let scan = string::scan(chunk.input, start, state, &mut self.name_has_escapes);
-        let scan = scan.map_err(|fault| self.malformed(fault))?;
-        let parent = self.open.last().map_or(State::DEAD, |object| object.state);
-        // The longest spelling of a name writes each byte of it as an escape of six.
-        let longest = 6 * automaton.longest_name();
-        let text = match scan {
-            Scan::End(quote) => &chunk.input[start..quote],
-            Scan::More(_) => &chunk.input[start..],
-        };
-        let is_whole = self.name.is_empty() && matches!(scan, Scan::End(_));
-        if !is_whole && parent != State::DEAD && self.name.len() <= longest {
-            self.name.extend_from_slice(&text[..text.len().min(longest + 1)]);
-        }
-        match scan {
-            Scan::More(state) => {
-                self.expects = Expects::NameText(state);
-                Ok(false)
-            }
-            Scan::End(quote) => {
-                let name = if is_whole { text } else { &self.name };
-                self.here = if parent == State::DEAD {
-                    State::DEAD
-                } else if !self.name_has_escapes {
-                    automaton.member(parent, name)
-                } else if name.len() <= longest {
-                    let mut unescaped = Vec::new();
-                    match string::unescape(name, &mut unescaped) {
-                        true => automaton.member(parent, &unescaped),
-                        false => automaton.other_member(parent),
-                    }
+                } else if byte == b'}' && expects == Expects::NameOrEnd {
+                    innermost = self.close();
+                    expects = Expects::CommaOrEnd;
                 } else {
-                    automaton.other_member(parent)
-                };
-                chunk.at = quote + 1;
-                self.expects = Expects::Colon;
-                Ok(true)
-            }
-        }
-    }
-
-    fn begin_value(
-        &mut self,
-        automaton: &Automaton,
-        visitor: &mut impl Visitor,
-        chunk: &mut Chunk<'_>,
-        out: &mut Vec<u8>,
-        byte: u8,
-    ) -> Result<(), Error> {
-        if byte == b']' && self.expects == Expects::ValueOrEnd {
-            return self.close(visitor, chunk, out);
-        }
-        if self.tagged.is_none()
-            && let Some(field) = automaton.field(self.here)
-        {
-            out.extend_from_slice(&chunk.input[chunk.done..chunk.at]);
-            chunk.done = chunk.at;
-            self.tagged = Some((field, self.open.len()));
-        }
-        let here = if self.tagged.is_some() { State::DEAD } else { self.here };
-        self.expects = match byte {
-            b'"' => Expects::StringText(StringState::Text),
-            b'{' => {
-                self.open(Container { state: here, index: None }, chunk)?;
-                Expects::NameOrEnd
-            }
-            b'[' => {
-                self.open(Container { state: here, index: Some(0) }, chunk)?;
-                self.here = automaton.element(here, 0);
-                Expects::ValueOrEnd
-            }
-            b't' => Expects::Literal(b"rue"),
-            b'f' => Expects::Literal(b"alse"),
-            b'n' => Expects::Literal(b"ull"),
-            _ => match NumberState::first(byte) {
-                Some(state) => Expects::Number(state),
-                None => return Err(self.malformed((chunk.at, "a value is expected"))),
-            },
-        };
-        chunk.at += 1;
-        Ok(())
-    }
-
-    /// What comes after a value: a comma, the end of the container, or, outside of any, nothing.
-    fn follow_value(
-        &mut self,
-        automaton: &Automaton,
-        visitor: &mut impl Visitor,
-        chunk: &mut Chunk<'_>,
-        out: &mut Vec<u8>,
-        byte: u8,
-    ) -> Result<(), Error> {
-        match (byte, self.open.last_mut()) {
-            (b',', Some(Container { index: None, .. })) => self.expects = Expects::Name,
-            (b',', Some(Container { index: Some(index), state })) => {
-                // Paths name no index this large, so staying there changes nothing.
-                *index = index.saturating_add(1);
-                self.here = automaton.element(*state, *index);
-                self.expects = Expects::Value;
-            }
-            (b'}', Some(Container { index: None, .. })) | (b']', Some(Container { index: Some(_), .. })) => {
-                return self.close(visitor, chunk, out);
-            }
-            (_, Some(_)) => return Err(self.malformed((chunk.at, "a comma or the end of the container is expected"))),
-            (_, None) => return Err(self.malformed((chunk.at, "something stands after the document"))),
-        }
-        chunk.at += 1;
-        Ok(())
-    }
-
-    fn break_line(&mut self, visitor: &mut impl Visitor, chunk: &mut Chunk<'_>) -> Result<(), Error> {
-        if self.framing == Framing::Lines {
-            match self.expects {
-                Expects::CommaOrEnd if self.open.is_empty() => {
-                    visitor.end_document();
-                    self.expects = Expects::Value;
-                    self.here = self.root;
+                    (expects, here) = self.skip_blank(byte, at - 1, expects, here, innermost, visitor)?;
                 }
-                Expects::Value if self.open.is_empty() => {}
-                _ => return Err(self.malformed((chunk.at, "a line break stands within a line's document"))),
+            }
+            if expects == Expects::Colon {
+                let Some(&byte) = input.get(at) else { break };
+                match byte {
+                    b':' => expects = Expects::Value,
+                    _ => (expects, here) = self.skip_blank(byte, at, expects, here, innermost, visitor)?,
+                }
+                at += 1;
+            }
+            if matches!(expects, Expects::Value | Expects::ValueOrEnd) {
+                let Some(&byte) = input.get(at) else { break };
+                if byte == b']' && expects == Expects::ValueOrEnd {
+                    innermost = self.close();
+                    expects = Expects::CommaOrEnd;
+                    at += 1;
+                    continue;
+                }
+                if is_blank(byte) {
+                    (expects, here) = self.skip_blank(byte, at, expects, here, innermost, visitor)?;
+                    at += 1;
+                    continue;
+                }
+                if tagged.is_none()
+                    && let Some(field) = automaton.field(here)
+                {
+                    out.extend_from_slice(&input[done..at]);
+                    done = at;
+                    tagged = Some((field, self.outer.len()));
+                    here = State::DEAD;
+                }
+                at += 1;
+                if byte == b'"' {
+                    let scan = string::scan(input, at, StringState::Text, &mut false);
+                    match scan.map_err(|fault| self.malformed(fault))? {
+                        Scan::End(quote) => at = quote + 1,
+                        Scan::More(state) => {
+                            begun = Some(Begun::Text(state));
+                            break;
+                        }
+                    }
+                    expects = Expects::CommaOrEnd;
+                } else if matches!(byte, b'0'..=b'9' | b'-') {
+                    let scan = number::scan(input, at, NumberState::first(byte));
+                    match scan.map_err(|fault| self.malformed(fault))? {
+                        Scan::End(end) => at = end,
+                        Scan::More(state) => {
+                            begun = Some(Begun::Number(state));
+                            break;
+                        }
+                    }
+                    expects = Expects::CommaOrEnd;
+                } else if byte == b'{' {
+                    self.open(innermost, at - 1)?;
+                    innermost = Container { kind: Kind::Object, state: here };
+                    expects = Expects::NameOrEnd;
+                } else if byte == b'[' {
+                    self.open(innermost, at - 1)?;
+                    innermost = Container { kind: Kind::Array(0), state: here };
+                    here = automaton.element(here, 0);
+                    expects = Expects::ValueOrEnd;
+                } else {
+                    let rest = literal(byte).ok_or_else(|| self.malformed((at - 1, "a value is expected")))?;
+                    begun = self.go_on_in_literal(rest, input, &mut at)?;
+                    if begun.is_some() {
+                        break;
+                    }
+                    expects = Expects::CommaOrEnd;
+                }
+            } else if expects == Expects::Nothing {
+                return Err(self.malformed((at, "the document was refused before")));
             }
         }
-        chunk.at += 1;
-        Ok(())
+        Ok((Position { expects, begun, innermost, here, tagged }, done))
     }
 
-    fn open(&mut self, container: Container, chunk: &Chunk<'_>) -> Result<(), Error> {
-        if self.open.len() == DEEPEST {
-            return Err(self.malformed((chunk.at, "objects and arrays are nested deeper than 128")));
+    /// Reads on in the token that the chunk before ended in. Returns it again where this chunk ends in it too.
+    fn go_on(
+        &mut self,
+        begun: Begun,
+        automaton: &Automaton,
+        position: &mut Position,
+        input: &[u8],
+        at: &mut usize,
+    ) -> Result<Option<Begun>, Error> {
+        match begun {
+            Begun::Name(state) => {
+                let scan = string::scan(input, *at, state, &mut self.name_has_escapes);
+                match scan.map_err(|fault| self.malformed(fault))? {
+                    Scan::End(quote) => {
+                        self.hold_name(automaton, &input[..quote]);
+                        position.here = self.held_member(automaton, position.innermost.state);
+                        position.expects = Expects::Colon;
+                        *at = quote + 1;
+                    }
+                    Scan::More(state) => {
+                        self.hold_name(automaton, input);
+                        return Ok(Some(Begun::Name(state)));
+                    }
+                }
+            }
+            Begun::Text(state) => {
+                let scan = string::scan(input, *at, state, &mut false);
+                match scan.map_err(|fault| self.malformed(fault))? {
+                    Scan::End(quote) => *at = quote + 1,
+                    Scan::More(state) => return Ok(Some(Begun::Text(state))),
+                }
+                position.expects = Expects::CommaOrEnd;
+            }
+            Begun::Number(state) => {
+                match number::scan(input, *at, state).map_err(|fault| self.malformed(fault))? {
+                    Scan::End(end) => *at = end,
+                    Scan::More(state) => return Ok(Some(Begun::Number(state))),
+                }
+                position.expects = Expects::CommaOrEnd;
+            }
+            Begun::Literal(rest) => {
+                if let Some(begun) = self.go_on_in_literal(rest, input, at)? {
+                    return Ok(Some(begun));
+                }
+                position.expects = Expects::CommaOrEnd;
+            }
         }
-        self.open.push(container);
+        Ok(None)
+    }
+
+    fn go_on_in_literal(
+        &self,
+        rest: &'static [u8],
+        input: &[u8],
+        at: &mut usize,
+    ) -> Result<Option<Begun>, Error> {
+        let length = rest.len().min(input.len() - *at);
+        if let Some(place) = (0..length).find(|&place| input[*at + place] != rest[place]) {
+            return Err(self.malformed((*at + place, "a value is expected")));
+        }
+        *at += length;
+        Ok((length < rest.len()).then(|| Begun::Literal(&rest[length..])))
+    }
+
+    /// Passes over white space between tokens. A line break ends a document where each has a line of its own.
+    #[cold]
+    fn skip_blank(
+        &mut self,
+        byte: u8,
+        at: usize,
+        expects: Expects,
+        here: State,
+        innermost: Container,
+        visitor: &mut impl Visitor,
+    ) -> Result<(Expects, State), Error> {
+        if !is_blank(byte) {
+            return Err(self.malformed((at, expects.missing(innermost.kind))));
+        }
+        if byte != b'\n' || self.framing == Framing::Single {
+            return Ok((expects, here));
+        }
+        match (expects, innermost.kind) {
+            (Expects::CommaOrEnd, Kind::Outside) => {
+                visitor.end_document();
+                Ok((Expects::Value, self.root))
+            }
+            (Expects::Value, Kind::Outside) => Ok((expects, here)),
+            _ => Err(self.malformed((at, "a line break stands within a line's document"))),
+        }
+    }
+
+    fn open(&mut self, around: Container, at: usize) -> Result<(), Error> {
+        if self.outer.len() == DEEPEST {
+            return Err(self.malformed((at, "objects and arrays are nested deeper than 128")));
+        }
+        self.outer.push(around);
         Ok(())
     }
 
-    fn close(&mut self, visitor: &mut impl Visitor, chunk: &mut Chunk<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        self.open.pop();
-        chunk.at += 1;
-        self.end_value(visitor, chunk, out)
+    fn close(&mut self) -> Container {
+        self.outer.pop().expect("each container was pushed what stands around it")
     }
 
-    /// Ends a value before `chunk.at`; a tagged one goes to the visitor.
+    /// The state of the member called `name` in an object at `parent`.
     #[inline]
-    fn end_value(&mut self, visitor: &mut impl Visitor, chunk: &mut Chunk<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        self.expects = Expects::CommaOrEnd;
-        match self.tagged {
-            Some((field, depth)) if depth == self.open.len() => self.rewrite(field, visitor, chunk, out),
-            _ => Ok(()),
+    fn member(&mut self, automaton: &Automaton, parent: State, name: &[u8]) -> State {
+        if parent == State::DEAD {
+            State::DEAD
+        } else if self.name_has_escapes {
+            self.hold_name(automaton, name);
+            self.held_member(automaton, parent)
+        } else {
+            automaton.member(parent, name)
         }
     }
 
+    /// The state of the member whose name is held.
+    fn held_member(&self, automaton: &Automaton, parent: State) -> State {
+        if self.name.len() > longest_spelling(automaton) {
+            return automaton.other_member(parent);
+        }
+        let mut name = Vec::with_capacity(self.name.len());
+        // A name with a lone surrogate in it is none that a path can mention.
+        match string::unescape(&self.name, &mut name) {
+            true => automaton.member(parent, &name),
+            false => automaton.other_member(parent),
+        }
+    }
+
+    /// Keeps as much of a name as it takes to tell that it is too long to match.
+    fn hold_name(&mut self, automaton: &Automaton, part: &[u8]) {
+        let room = (longest_spelling(automaton) + 1).saturating_sub(self.name.len());
+        self.name.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    /// Hands a tagged value, of which `rest` is not held yet, to the visitor.
+    #[inline(never)]
     fn rewrite(
         &mut self,
         field: FieldIndex,
         visitor: &mut impl Visitor,
-        chunk: &mut Chunk<'_>,
+        rest: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let rest = &chunk.input[chunk.done..chunk.at];
-        let value = if self.held.is_empty() {
+        if self.held.is_empty() {
             self.check_length(rest.len())?;
-            rest
-        } else {
-            self.hold(rest)?;
-            self.held.as_slice()
-        };
-        visitor.value(field, value, out)?;
+            return visitor.value(field, rest, out);
+        }
+        self.hold(rest)?;
+        visitor.value(field, self.held.as_slice(), out)?;
         self.held.clear();
-        self.tagged = None;
-        chunk.done = chunk.at;
         Ok(())
     }
 
@@ -427,4 +482,43 @@ impl Transformer {
         }
         Ok(())
     }
+
+    #[cold]
+    fn malformed(&self, (at, message): Fault) -> Error {
+        let offset = self.passed + at as u64;
+        Error::new(ErrorKind::Malformed, format!("not valid JSON at byte {offset}: {message}"))
+    }
+}
+
+impl Expects {
+    /// What is missing where something else stands.
+    fn missing(self, innermost: Kind) -> &'static str {
+        match (self, innermost) {
+            (Self::CommaOrEnd, Kind::Outside) => "something stands after the document",
+            (Self::CommaOrEnd, _) => "a comma or the end of the container is expected",
+            (Self::Name | Self::NameOrEnd, _) => "a member's name is expected",
+            (Self::Colon, _) => "a colon is expected",
+            _ => "a value is expected",
+        }
+    }
+}
+
+/// What follows the first byte of a literal.
+fn literal(first: u8) -> Option<&'static [u8]> {
+    match first {
+        b't' => Some(b"rue"),
+        b'f' => Some(b"alse"),
+        b'n' => Some(b"ull"),
+        _ => None,
+    }
+}
+
+/// White space of RFC 8259, section 2.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// The most bytes in which a name that a path mentions can be written: each as an escape of six.
+fn longest_spelling(automaton: &Automaton) -> usize {
+    6 * automaton.longest_name()
 }

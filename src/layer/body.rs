@@ -29,6 +29,7 @@ pin_project! {
     enum Kind<B> where B: Body {
         Untouched { #[pin] body: B },
         Whole { data: Option<Bytes>, trailers: Option<HeaderMap> },
+        Omitted,
         Streaming { streaming: Box<Streaming<B>> },
     }
 }
@@ -41,6 +42,11 @@ impl<B: Body> FieldBody<B> {
 
     pub(super) fn empty() -> Self {
         Self { kind: Kind::Whole { data: None, trailers: None } }
+    }
+
+    /// A body that is not sent, although the head speaks of it: of what length it would be, nobody knows.
+    pub(super) fn omitted() -> Self {
+        Self { kind: Kind::Omitted }
     }
 
     pub(super) fn whole(data: Bytes, trailers: Option<HeaderMap>) -> Self {
@@ -74,6 +80,7 @@ where
                 let frame = data.take().map(Frame::data).or_else(|| trailers.take().map(Frame::trailers));
                 Poll::Ready(frame.map(Ok))
             }
+            KindProjection::Omitted => Poll::Ready(None),
             KindProjection::Streaming { streaming } => streaming.poll_frame(cx),
         }
     }
@@ -82,6 +89,7 @@ where
         match &self.kind {
             Kind::Untouched { body } => body.is_end_stream(),
             Kind::Whole { data, trailers } => data.is_none() && trailers.is_none(),
+            Kind::Omitted => true,
             Kind::Streaming { streaming } => streaming.is_end_stream(),
         }
     }
@@ -89,8 +97,9 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Untouched { body } => body.size_hint(),
+            // HTTP/1 has no trailers behind a body whose length is told beforehand.
+            Kind::Whole { trailers: Some(_), .. } | Kind::Omitted | Kind::Streaming { .. } => SizeHint::default(),
             Kind::Whole { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
-            Kind::Streaming { .. } => SizeHint::default(),
         }
     }
 }
@@ -100,6 +109,7 @@ impl<B: Body> fmt::Debug for FieldBody<B> {
         let kind = match &self.kind {
             Kind::Untouched { .. } => "untouched",
             Kind::Whole { .. } => "whole",
+            Kind::Omitted => "omitted",
             Kind::Streaming { .. } => "streaming",
         };
         f.debug_struct("FieldBody").field("kind", &kind).finish_non_exhaustive()

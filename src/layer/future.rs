@@ -130,10 +130,13 @@ where
                         Ok(Plan::Pass) => {
                             return Poll::Ready(Ok(Response::from_parts(head, FieldBody::untouched(body))));
                         }
-                        Ok(Plan::Empty) => return Poll::Ready(Ok(Response::from_parts(head, FieldBody::empty()))),
-                        Ok(Plan::Transform(processor)) => {
-                            Stage::Response { head: Some(head), intake: Intake::new(body, processor, limits) }
-                        }
+                        Ok(Plan::Empty) => return Poll::Ready(Ok(Response::from_parts(head, FieldBody::omitted()))),
+                        Ok(Plan::Transform(processor)) => match limits.check(body.size_hint().lower()) {
+                            Err(error) => Stage::Refused { error: Some(of_service(error)) },
+                            Ok(()) => {
+                                Stage::Response { head: Some(head), intake: Intake::new(body, processor, limits) }
+                            }
+                        },
                     }
                 }
                 StageProjection::Response { head, intake } => match ready!(intake.poll(cx)) {

@@ -18,6 +18,9 @@ use crate::cipher::{FieldCipher, JsonStream};
 use crate::error::{Error, ErrorKind};
 use crate::secret::SecretBuffer;
 
+/// For how many bytes room is made before any of them has come.
+const MOST_EXPECTED: u64 = 64 * 1024;
+
 /// How a body is transformed.
 #[derive(Debug)]
 pub(super) enum Processor {
@@ -52,8 +55,9 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn new(body: B, processor: Processor, limits: Limits) -> Self {
-        let expected = usize::try_from(body.size_hint().lower().min(limits.whole)).unwrap_or_default();
-        let out = Vec::with_capacity(expected * 2 + 512);
+        // A declared length is only a claim.
+        let expected = body.size_hint().lower().min(limits.whole).min(MOST_EXPECTED);
+        let out = Vec::with_capacity(usize::try_from(expected).unwrap_or_default() * 2 + 512);
         let body = Some(Box::pin(body));
         Self { body, processor, limits, fault: Fault::default(), received: 0, out, trailers: None }
     }
@@ -88,10 +92,10 @@ where
             let length = chunk.len();
             match &mut self.processor {
                 Processor::Json(stream) => stream.feed(chunk, &mut self.out)?,
-                Processor::JsonPatch(_) if self.received > self.limits.whole => {
-                    return Err(Error::new(ErrorKind::TooLarge, "a JSON Patch is longer than a body that is held whole"));
+                Processor::JsonPatch(patch) => {
+                    self.limits.check_patch(self.received)?;
+                    patch.1.extend_from_slice(chunk);
                 }
-                Processor::JsonPatch(patch) => patch.1.extend_from_slice(chunk),
                 Processor::Empty(error) => {
                     let missing = || Error::new(ErrorKind::UnsupportedMediaType, "the body cannot be looked into");
                     return Err(error.take().unwrap_or_else(missing));

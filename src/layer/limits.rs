@@ -23,6 +23,14 @@ impl Limits {
             _ => Ok(()),
         }
     }
+
+    /// A JSON Patch is only understood whole.
+    pub(super) fn check_patch(&self, received: u64) -> Result<(), Error> {
+        if received > self.whole {
+            return Err(Error::new(ErrorKind::TooLarge, "a JSON Patch is longer than a body that is held whole"));
+        }
+        Ok(())
+    }
 }
 
 impl Default for Limits {

@@ -1,16 +1,21 @@
 //! Query parameters: a way in for tagged values that this layer closes.
 
+use std::iter;
+
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 
 /// Refuses a query in which a parameter is called like a tagged field, alone or as a part of a compound name such as
-/// `customer[phone]`, `filter.phone` or `phone__eq`.
+/// `customer[phone]`, `filter.phone`, `phone__eq` or `phone!`.
 ///
 /// Storage holds tokens, so such a search finds nothing, and the value would stand in the service's logs.
 pub(super) fn check(policy: &Policy, query: Option<&str>) -> Result<(), Error> {
     let Some(query) = query else { return Ok(()) };
     for (name, _) in form_urlencoded::parse(query.as_bytes()) {
-        let mut parts = name.split(['[', ']', '.', ':', '/', '$']).flat_map(|part| part.split("__"));
+        let is_between = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-');
+        let parts = name.split(is_between).flat_map(|part| part.split("__")).map(|part| part.trim_matches('-'));
+        // The name of a field may hold any character, so the whole is looked at as well as the parts.
+        let mut parts = iter::once(&*name).chain(parts);
         if let Some(field) = parts.find_map(|part| policy.field_called(part)) {
             let field = field.name();
             let message = format!("the query asks for protected field `{field}`, which cannot be searched");

@@ -9,6 +9,7 @@ use http_body::Body;
 
 use super::digest;
 use super::intake::Processor;
+use super::limits::Limits;
 use super::media_type::MediaType;
 use super::query;
 use crate::cipher::FieldCipher;
@@ -21,6 +22,7 @@ use crate::error::{Error, ErrorKind};
 /// What the layer cannot look into, it refuses here, before any of the body is read.
 pub(super) fn plan(
     cipher: &FieldCipher,
+    limits: &Limits,
     head: &mut request::Parts,
     body: &impl Body,
 ) -> Result<Option<Processor>, Error> {
@@ -42,6 +44,8 @@ pub(super) fn plan(
     if body.is_end_stream() || body.size_hint().exact() == Some(0) {
         return Ok(None);
     }
+    let declared = body.size_hint().lower();
+    limits.check(declared)?;
     let processor = processor(cipher, headers);
     let may_be_empty = body.size_hint().exact().is_none() && !headers.contains_key(EXPECT);
     let processor = match processor {
@@ -49,6 +53,9 @@ pub(super) fn plan(
         Err(error) if may_be_empty => Processor::Empty(Some(error)),
         processor => processor?,
     };
+    if matches!(processor, Processor::JsonPatch(_)) {
+        limits.check_patch(declared)?;
+    }
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT] {
         headers.remove(name);
     }

@@ -37,7 +37,8 @@ pub(super) fn plan(cipher: &FieldCipher, head: &mut response::Parts, is_head: bo
     };
     let headers = &mut head.headers;
     let is_empty = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if !is_empty && (is_encoded(headers) || headers.contains_key(CONTENT_RANGE)) {
+    let is_part = head.status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);
+    if !is_empty && (is_encoded(headers) || is_part) {
         return Err(service("it sent JSON encoded or in part, although it was asked not to"));
     }
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT_RANGES] {

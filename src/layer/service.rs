@@ -52,7 +52,7 @@ where
         let Self { inner, cipher, limits, side: _ } = self;
         let (mut head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
-        match request::plan(cipher, &mut head, &body) {
+        match request::plan(cipher, limits, &mut head, &body) {
             Err(error) => ResponseFuture::refused(error),
             Ok(None) => {
                 let future = inner.call(Request::from_parts(head, FieldBody::empty()));

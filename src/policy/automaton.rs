@@ -107,7 +107,14 @@ impl Automaton {
 
     fn name_symbol(&self, name: &[u8]) -> usize {
         let Some(candidates) = self.names_by_length.get(name.len()) else { return 0 };
-        candidates.clone().find(|&place| *self.names[place] == *name).map_or(0, |place| place + 1)
+        candidates
+            .clone()
+            .find(|&place| {
+                let candidate = &self.names[place];
+                // Most names differ here, which costs less to see than a call to compare them.
+                candidate.first() == name.first() && candidate.last() == name.last() && **candidate == *name
+            })
+            .map_or(0, |place| place + 1)
     }
 
     fn other_index(&self) -> usize {

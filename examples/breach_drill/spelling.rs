@@ -1,0 +1,70 @@
+//! The ways in which a plaintext could stand in a file.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Spelling {
+    Utf8,
+    JsonEscapes,
+    Base64,
+    Hexadecimal,
+    Utf16,
+}
+
+impl Spelling {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Utf8 => "UTF-8",
+            Self::JsonEscapes => r"JSON escapes \uXXXX",
+            Self::Base64 => "base64",
+            Self::Hexadecimal => "hexadecimal",
+            Self::Utf16 => "UTF-16",
+        }
+    }
+}
+
+/// Hands every spelling of `text` to `each`. Some texts are spelt the same in several ways.
+pub(crate) fn spell(text: &str, mut each: impl FnMut(Spelling, &[u8])) {
+    each(Spelling::Utf8, text.as_bytes());
+    for escape_all in [false, true] {
+        each(Spelling::JsonEscapes, escape(text, escape_all, |unit| format!("\\u{unit:04x}")).as_bytes());
+        each(Spelling::JsonEscapes, escape(text, escape_all, |unit| format!("\\u{unit:04X}")).as_bytes());
+    }
+    for alphabet in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+        for offset in 0..3 {
+            each(Spelling::Base64, base64_at(&alphabet, offset, text.as_bytes()).as_bytes());
+        }
+    }
+    let digits: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    each(Spelling::Hexadecimal, digits.as_bytes());
+    each(Spelling::Hexadecimal, digits.to_ascii_uppercase().as_bytes());
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        each(Spelling::Utf16, &text.encode_utf16().flat_map(order).collect::<Vec<_>>());
+    }
+}
+
+/// The characters of a JSON string, escaped where they must be, or all of them.
+fn escape(text: &str, escape_all: bool, escaped: impl Fn(u16) -> String) -> String {
+    let mut string = String::new();
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(mark @ (b'"' | b'\\')) if !escape_all => string.extend(['\\', char::from(mark)]),
+            Ok(byte) if byte.is_ascii() && !escape_all => string.push(char::from(byte)),
+            _ => string.push_str(&escaped(unit)),
+        }
+    }
+    string
+}
+
+/// What base64 makes of `text` in the middle of other bytes, `offset` bytes behind a multiple of three: without the
+/// characters that depend on those bytes.
+fn base64_at(alphabet: &GeneralPurpose, offset: usize, text: &[u8]) -> String {
+    let mut bytes = vec![0; offset];
+    bytes.extend_from_slice(text);
+    let mut encoded = alphabet.encode(&bytes);
+    if !bytes.len().is_multiple_of(3) {
+        encoded.pop();
+    }
+    encoded.split_off([0, 2, 3][offset])
+}

@@ -1,0 +1,103 @@
+//! The keyring as a document: its JSON form, and the code that authenticates it.
+
+use ctutils::CtEq;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::json_form;
+use super::key_entry::KeyEntry;
+use super::keyring_name::KeyringName;
+use super::state::KeyState;
+use super::wrapped_key::WrappedKey;
+use crate::crypto::associated_data::write_part;
+use crate::secret::SecretKey;
+
+/// The one format, named in the document.
+pub(super) const FORMAT: &str = "fieldseal/keyring/1";
+const LABEL: &[u8] = b"fieldseal/v1/keyring\0";
+
+/// The content of a keyring, of which nothing is to be trusted until [`is_authentic`](Document::is_authentic) holds.
+pub(super) struct Document {
+    pub(super) name: KeyringName,
+    pub(super) revision: u64,
+    /// The key service that wrapped the authentication key.
+    pub(super) kek: String,
+    pub(super) wrapped: WrappedKey,
+    pub(super) keys: Vec<KeyEntry>,
+    pub(super) mac: [u8; 32],
+}
+
+/// Which document this is: no two with the same revision have the same code, unless they are the same.
+#[derive(Clone, Copy)]
+pub(super) struct Stamp {
+    pub(super) revision: u64,
+    mac: [u8; 32],
+}
+
+impl Document {
+    /// Reads a document of the right form. A fault is told without anything of the content but key ids.
+    pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
+        let document = json_form::read(json)?;
+        document.check_keys()?;
+        Ok(document)
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        json_form::write(self)
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp { revision: self.revision, mac: self.mac }
+    }
+
+    /// Computes the code anew, after a change.
+    pub(super) fn authenticate(&mut self, key: &SecretKey) {
+        self.mac = self.code(key).finalize().into_bytes().into();
+    }
+
+    /// Returns whether the code was made with `key` over this content. Takes the same time whatever differs.
+    pub(super) fn is_authentic(&self, key: &SecretKey) -> bool {
+        let code: [u8; 32] = self.code(key).finalize().into_bytes().into();
+        code.ct_eq(&self.mac).into()
+    }
+
+    /// HMAC-SHA-256 (RFC 2104) over everything but the code itself, each part of variable length behind its length.
+    fn code(&self, key: &SecretKey) -> Hmac<Sha256> {
+        let Self { name, revision, kek, wrapped, keys, mac: _ } = self;
+        let mut bytes = LABEL.to_vec();
+        write_part(FORMAT.as_bytes(), &mut bytes);
+        write_part(name.as_str().as_bytes(), &mut bytes);
+        bytes.extend_from_slice(&revision.to_be_bytes());
+        write_part(kek.as_bytes(), &mut bytes);
+        write_part(wrapped.as_bytes(), &mut bytes);
+        let count = u32::try_from(keys.len()).expect("a keyring is far too small for four billion keys");
+        bytes.extend_from_slice(&count.to_be_bytes());
+        for entry in keys {
+            entry.write_canonical(&mut bytes);
+        }
+        Hmac::new_from_slice(key.expose_secret()).expect("HMAC takes keys of any length").chain_update(bytes)
+    }
+
+    fn check_keys(&self) -> Result<(), String> {
+        if self.keys.iter().filter(|entry| entry.state == KeyState::Primary).count() > 1 {
+            return Err("names more than one primary key".to_owned());
+        }
+        for (index, entry) in self.keys.iter().enumerate() {
+            let id = entry.id();
+            if self.keys[..index].iter().any(|other| other.id() == id) {
+                return Err(format!("lists key {id} twice"));
+            }
+            if entry.wrapped.is_some() != entry.state.is_held() {
+                let what = if entry.wrapped.is_some() { "still holds" } else { "does not hold" };
+                return Err(format!("{what} the wrapped key {id}, whose state is {}", entry.state));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PartialEq for Stamp {
+    fn eq(&self, other: &Self) -> bool {
+        self.revision == other.revision && self.mac.ct_eq(&other.mac).into()
+    }
+}

@@ -1,0 +1,135 @@
+//! The unwrapped keys of one moment.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::key_entry::KeyEntry;
+use super::key_service::{self, KeyService};
+use super::keyring::Keyring;
+use super::state::KeyState;
+use super::wrap_context::WrapContext;
+use crate::crypto::data_key::DataKey;
+use crate::crypto::key_id::KeyId;
+use crate::error::{Error, ErrorKind};
+
+/// The keys of one revision of a keyring. Those that may not decrypt are not in memory.
+pub(crate) struct KeySet {
+    /// None where the keys come from no keyring.
+    keyring: Option<Keyring>,
+    primary: Option<Arc<DataKey>>,
+    keys: Vec<(KeyId, Arc<DataKey>)>,
+}
+
+impl KeySet {
+    pub(super) fn of_one(key: DataKey) -> Self {
+        let key = Arc::new(key);
+        Self { keyring: None, primary: Some(Arc::clone(&key)), keys: vec![(key.id(), key)] }
+    }
+
+    /// Unwraps the keys of `keyring` that may decrypt, but for those that `held` has already. Messages begin with
+    /// `place`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`] where a wrapped key is not the one that the keyring is committed to, or was wrapped by
+    /// another service; [`ErrorKind::KeyService`].
+    pub(super) async fn unwrap(
+        keyring: Keyring,
+        place: &str,
+        service: &dyn KeyService,
+        held: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let (mut primary, mut keys) = (None, Vec::new());
+        for entry in keyring.keys().iter().filter(|entry| entry.state().can_decrypt()) {
+            let Some(wrapped) = &entry.wrapped else { continue };
+            let commitment = entry.commitment();
+            let held = held.and_then(|held| held.find(entry.id())).filter(|held| held.is_committed_to_by(commitment));
+            let key = if let Some(held) = held {
+                Arc::clone(held)
+            } else {
+                let context = WrapContext::of_data_key(keyring.key_name(), entry.id());
+                let secret = key_service::unwrap(service, entry.kek(), wrapped, &context, place).await?;
+                let key = DataKey::new(&secret);
+                if !key.is_committed_to_by(commitment) {
+                    let name = service.name();
+                    let message = format!("{place}: key service `{name}` unwrapped something else than {context}");
+                    let advice = "the wrapped key was exchanged, or the service is not what it says it is";
+                    return Err(Error::new(ErrorKind::Keyring, format!("{message}: {advice}")));
+                }
+                Arc::new(key)
+            };
+            if entry.state().can_encrypt() {
+                primary = Some(Arc::clone(&key));
+            }
+            keys.push((entry.id(), key));
+        }
+        Ok(Self { keyring: Some(keyring), primary, keys })
+    }
+
+    /// Returns the key that encrypts.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyUnavailable`] where the keyring has no primary key.
+    pub(crate) fn primary(&self) -> Result<&Arc<DataKey>, Error> {
+        self.primary.as_ref().ok_or_else(|| {
+            let message = format!("{} has no primary key to encrypt with: promote one", self.origin());
+            Error::new(ErrorKind::KeyUnavailable, message)
+        })
+    }
+
+    /// Returns the key that decrypts the tokens which carry `id`. Looks through a list: keyrings hold few keys.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyUnavailable`] where there is none, and the message tells why.
+    pub(crate) fn for_decryption(&self, id: KeyId) -> Result<&Arc<DataKey>, Error> {
+        self.find(id).ok_or_else(|| self.unavailable(id))
+    }
+
+    pub(super) fn keyring(&self) -> Option<&Keyring> {
+        self.keyring.as_ref()
+    }
+
+    fn find(&self, id: KeyId) -> Option<&Arc<DataKey>> {
+        self.keys.iter().find(|(other, _)| *other == id).map(|(_, key)| key)
+    }
+
+    #[cold]
+    fn unavailable(&self, id: KeyId) -> Error {
+        let origin = self.origin();
+        let state = self.keyring().and_then(|keyring| keyring.entry(id)).map(KeyEntry::state);
+        let message = match state {
+            Some(KeyState::Disabled) => {
+                format!("key {id} is disabled in {origin}, and something stored still needs it: enable it again")
+            }
+            Some(KeyState::Forgotten) => {
+                format!("key {id} was forgotten in {origin}: what it encrypted can no longer be read here")
+            }
+            Some(KeyState::Shredded) => {
+                format!("key {id} of {origin} was shredded: what it encrypted can no longer be read by anybody")
+            }
+            _ => format!("key {id} is not in {origin}: look for a later revision, or for the keyring that it is from"),
+        };
+        Error::new(ErrorKind::KeyUnavailable, message)
+    }
+
+    fn origin(&self) -> String {
+        match self.keyring() {
+            Some(keyring) => format!("keyring `{}` at revision {}", keyring.name(), keyring.revision()),
+            None => "the keys that were given without a keyring".to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { keyring, primary, keys } = self;
+        f.debug_struct("KeySet")
+            .field("keyring", &keyring.as_ref().map(Keyring::name))
+            .field("revision", &keyring.as_ref().map(Keyring::revision))
+            .field("primary", &primary.as_ref().map(|key| key.id()))
+            .field("keys", &keys.iter().map(|(id, _)| id).collect::<Vec<_>>())
+            .finish()
+    }
+}

@@ -1,0 +1,63 @@
+//! Where keys come from, and when they end.
+//!
+//! A **key-encryption key** stays in a key service and wraps **data keys**. The wrapped data keys stand in a
+//! [`Keyring`], a small document that holds nothing usable without the service. Services hold [`Keys`], which are
+//! unwrapped once, kept in memory, and exchanged as a whole when the keyring changes.
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`KeyService`] | the one joint to key services: wrap and unwrap |
+//! | [`LocalKek`] | a key-encryption key in a file or an environment variable |
+//! | [`Keyring`], [`KeyringFile`] | the wrapped keys with their states, and the file in which they stand |
+//! | [`KeyState`] | what a key may still do |
+//! | [`Keys`] | the unwrapped keys that a service works with |
+//!
+//! # Example
+//!
+//! ```
+//! use fieldseal::keys::{Keyring, KeyringFile, Keys, LocalKek};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let directory = directory.path();
+//! let kek = LocalKek::create_file(directory.join("kek"))?;
+//! let mut keyring = Keyring::create("customers", &kek).await?;
+//! KeyringFile::new(directory.join("keyring.json")).create(&mut keyring)?;
+//!
+//! let keys = Keys::open(directory.join("keyring.json"), kek).await?;
+//! assert_eq!(keys.primary_id(), Some(keyring.keys()[0].id()));
+//! # Ok(())
+//! # }
+//! ```
+
+mod document;
+mod handle;
+mod json_form;
+mod key_entry;
+mod key_service;
+mod key_set;
+mod keyring;
+mod keyring_file;
+mod keyring_name;
+mod local;
+mod private_file;
+mod state;
+mod timestamp;
+mod wrap_context;
+mod wrapped_key;
+
+pub use self::handle::Keys;
+pub use self::key_entry::KeyEntry;
+pub use self::key_service::{KeyService, KeyServiceFuture};
+pub(crate) use self::key_set::KeySet;
+pub use self::keyring::Keyring;
+pub use self::keyring_file::KeyringFile;
+pub use self::local::LocalKek;
+pub use self::state::KeyState;
+pub use self::timestamp::Timestamp;
+pub use self::wrap_context::{KeyPurpose, WrapContext};
+pub use self::wrapped_key::WrappedKey;
+pub use crate::crypto::data_key::DataKey;
+pub use crate::crypto::key_id::KeyId;
+pub use crate::secret::SecretKey;
