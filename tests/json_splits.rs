@@ -329,36 +329,69 @@ fn after_an_error_every_call_fails() {
     let cipher = cipher();
     let token = cipher.encrypt_value("phone", "x").unwrap();
     let submitted = format!("{{\"phone\":\"{token}\"");
-    let causes: [&[u8]; 6] = [b"}", b"{\"phone\":\"a\x01", b"[1 2", b"{\"phone\":[}", b"nulL", submitted.as_bytes()];
+    let causes: [&[u8]; 10] = [
+        b"}",
+        b"{\"phone\":\"a\x01",
+        b"{\"phone\":1x",
+        b"{\"pho\x00",
+        b"{\"x\":\"\\q",
+        b"[1 2",
+        b"{\"phone\":[}",
+        b"12x",
+        b"nulL",
+        submitted.as_bytes(),
+    ];
     let mut lenient = Vec::new();
     for framing in [Framing::Single, Framing::Lines] {
         for cause in causes {
-            for next in [&b""[..], b" ", b"\n", b"\t\r", b"}", b"\"", b"{}", b"1"] {
-                let mut stream = encryptor(&cipher, framing);
-                let mut out = Vec::new();
-                stream.feed(cause, &mut out).unwrap_err();
-                let before = out.len();
-                let fed = stream.feed(next, &mut out).is_ok();
-                let finished = stream.finish(&mut out).is_ok();
-                if fed || finished || out.len() != before {
-                    lenient.push((framing, String::from_utf8_lossy(&cause[..cause.len().min(12)]), next.escape_ascii()));
+            for cut in 0..cause.len() {
+                for next in [&b""[..], b" ", b"\n", b"\t\r", b"}", b"\"", b"\"}", b"{}", b"1", b"l"] {
+                    let mut stream = encryptor(&cipher, framing);
+                    let mut out = Vec::new();
+                    stream.feed(&cause[..cut], &mut out).unwrap();
+                    stream.feed(&cause[cut..], &mut out).unwrap_err();
+                    let before = out.len();
+                    let fed = stream.feed(next, &mut out).is_ok();
+                    let finished = stream.finish(&mut out).is_ok();
+                    if fed || finished || out.len() != before {
+                        lenient.push([&cause[..cut], &cause[cut..], next].map(|chunk| chunk.escape_ascii().to_string()));
+                    }
                 }
             }
         }
     }
     let count = lenient.len();
-    assert!(lenient.is_empty(), "{count} calls went through after an error, such as {:?}", &lenient[..count.min(6)]);
+    assert!(lenient.is_empty(), "{count} streams went on after an error, such as {:?}", &lenient[..count.min(8)]);
+}
+
+#[test]
+fn an_error_at_the_end_is_final_too() {
+    let cipher = cipher();
+    for cut_short in [&b"{\"phone\":"[..], b"{\"phone\":\"a", b"{\"phone\":1", b"[tr", b"{\"pho", b"-", b"1e"] {
+        let mut stream = cipher.json_encryptor();
+        let mut out = Vec::new();
+        stream.feed(cut_short, &mut out).unwrap();
+        stream.finish(&mut out).unwrap_err();
+        for next in [&b""[..], b"\"", b"1", b"ue", b"}"] {
+            assert!(stream.feed(next, &mut out).is_err(), "{:?} was taken", next.escape_ascii().to_string());
+        }
+        assert!(stream.finish(&mut out).is_err());
+    }
 }
 
 #[test]
 fn after_the_end_nothing_more_is_taken() {
     let cipher = cipher();
-    for next in [&b"x"[..], b"{}", b"1", b"\"", b" ", b"\n", b""] {
-        let mut stream = cipher.json_encryptor();
-        let mut out = Vec::new();
-        stream.feed(b"{}", &mut out).unwrap();
-        stream.finish(&mut out).unwrap();
-        assert!(stream.feed(next, &mut out).is_err(), "{:?} was taken after the end", next.escape_ascii().to_string());
-        assert_eq!(out, b"{}");
+    for document in [&b"{}"[..], b"1", b"12.5e3", b"null", b"\"x\"", b"[1] "] {
+        for next in [&b"x"[..], b"{}", b"1", b"\"", b" ", b"\n", b""] {
+            let mut stream = cipher.json_encryptor();
+            let mut out = Vec::new();
+            stream.feed(document, &mut out).unwrap();
+            stream.finish(&mut out).unwrap();
+            let (document, next_shown) = (document.escape_ascii().to_string(), next.escape_ascii().to_string());
+            assert!(stream.feed(next, &mut out).is_err(), "{next_shown:?} was taken after the end of {document:?}");
+            assert!(stream.finish(&mut out).is_err(), "{document:?} ended twice");
+            assert_eq!(out, document.replace("\\\"", "\"").as_bytes());
+        }
     }
 }

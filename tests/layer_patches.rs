@@ -132,10 +132,6 @@ async fn values_of_operations_are_encrypted_where_they_are_or_hold_tagged_ones()
             "\t[ { \"value\" :\r\n \"9123\" , \"op\":\"add\",\"path\" : \"/phone\"} ,\n{\"value\": [1.10, 1E2 ,\"\\u00e9\"],\"op\":\"add\",\"path\":\"/note\"}]\n",
             "\t[ { \"value\" :\r\n \"<112>\" , \"op\":\"add\",\"path\" : \"/phone\"} ,\n{\"value\": [1.10, 1E2 ,\"\\u00e9\"],\"op\":\"add\",\"path\":\"/note\"}]\n",
         ),
-        (
-            r#"[{"op":"replace","path":"/contacts/0","value":{"name":"Tan"}},{"op":"replace","path":"/contacts/1/name","value":"Lim"},{"op":"replace","path":"/contacts/0/name","value":"Tan"}]"#,
-            r#"[{"op":"replace","path":"/contacts/0","value":{"name":"<112>"}},{"op":"replace","path":"/contacts/1/name","value":"Lim"},{"op":"replace","path":"/contacts/0/name","value":"<112>"}]"#,
-        ),
     ] {
         passes(patch_layer(), PATCH, patch, stored).await;
     }
@@ -220,8 +216,22 @@ async fn operations_that_would_lose_or_leak_a_tagged_value_are_refused() {
     }
 }
 
+/// Only the first contact's name is protected.
+fn indexed_layer() -> FieldEncryptionLayer {
+    let owner = Field::new("owner", Tag::Name).path("$.contacts[0].name");
+    let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone).path("$.phone")).field(owner);
+    FieldEncryptionLayer::new(FieldCipher::new(policy.build().unwrap(), keys(7)))
+}
+
 #[tokio::test]
 async fn elements_that_the_policy_tells_apart_are_not_shifted() {
+    passes(
+        indexed_layer(),
+        PATCH,
+        r#"[{"op":"replace","path":"/contacts/0","value":{"name":"Tan"}},{"op":"replace","path":"/contacts/1","value":{"name":"Lim"}},{"op":"replace","path":"/contacts/0/name","value":"Tan"},{"op":"add","path":"/contacts","value":[{"name":"Tan"},{"name":"Lim"}]}]"#,
+        r#"[{"op":"replace","path":"/contacts/0","value":{"name":"<112>"}},{"op":"replace","path":"/contacts/1","value":{"name":"Lim"}},{"op":"replace","path":"/contacts/0/name","value":"<112>"},{"op":"add","path":"/contacts","value":[{"name":"<112>"},{"name":"Lim"}]}]"#,
+    )
+    .await;
     for operation in [
         r#"{"op":"add","path":"/contacts/0","value":{"name":"Tan"}}"#,
         r#"{"op":"add","path":"/contacts/1","value":{"name":"Tan"}}"#,
@@ -232,19 +242,19 @@ async fn elements_that_the_policy_tells_apart_are_not_shifted() {
         r#"{"op":"move","from":"/note","path":"/contacts/0"}"#,
         r#"{"op":"copy","from":"/contacts/2","path":"/contacts/1"}"#,
     ] {
+        refuses(indexed_layer(), PATCH, &format!("[{operation}]"), 422, "refused").await;
         refuses(patch_layer(), PATCH, &format!("[{operation}]"), 422, "refused").await;
     }
 }
 
 #[tokio::test]
-async fn an_index_written_otherwise_reaches_no_tagged_element_in_the_clear() {
-    for index in ["00", "+0", "0x0", "-0", "0.0", " 0", "1e0"] {
-        let patch = format!(r#"[{{"op":"replace","path":"/contacts/{index}/name","value":"Tan Wei Ming"}}]"#);
-        let (seen, reply) = patched(patch_layer(), PATCH, &patch).await;
-        // RFC 6901 allows no leading zero, but a service may not look.
-        let is_protected = seen.as_ref().is_none_or(|seen| !String::from_utf8_lossy(seen).contains("Tan Wei"));
-        let is_number = index.bytes().all(|byte| byte.is_ascii_digit());
-        assert!(is_protected || !is_number, "{index}: {}", reply.status);
+async fn an_index_written_with_leading_zeros_reaches_no_tagged_element_in_the_clear() {
+    // RFC 6901 allows none, but a service that reads it as a number does not look.
+    for (pointer, layer) in [("/contacts/00/name", indexed_layer()), ("/contacts/000/name", patch_layer())] {
+        let patch = format!(r#"[{{"op":"replace","path":"{pointer}","value":"Tan Wei Ming"}}]"#);
+        let (seen, _) = patched(layer, PATCH, &patch).await;
+        let seen = seen.map(|seen| String::from_utf8(seen).unwrap()).unwrap_or_default();
+        assert!(!seen.contains("Tan Wei"), "the service saw {seen}");
     }
 }
 

@@ -4,11 +4,11 @@ use fieldseal::keys::{DataKey, Keys, SecretKey};
 use fieldseal::{Field, FieldCipher, Policy, Tag};
 
 /// The six tagged fields of a record.
-pub const FIELDS: [&str; 6] = ["name", "phone", "email", "address", "card_last4", "national_id"];
+pub(crate) const FIELDS: [&str; 6] = ["name", "phone", "email", "address", "card_last4", "national_id"];
 
 const RECORD: &str = r#"{"id":"0b1f2c3d-1f2e-4d3c-8b4a-5f6e7d8c9b0a","created_at":"2026-03-14T09:26:53Z","updated_at":"2026-05-01T18:00:00Z","status":"active","name":"Tan Wei Ming","phone":"+65 9123 4567","email":"weiming.tan@example.sg","address":"Blk 123 Bishan Street 12, #08-456, Singapore 570123","card_last4":"4242","national_id":"S1234567D","marketing_consent":true,"preferred_language":"en-SG","loyalty":{"tier":"gold","points":1842.50,"since":"2019-11-02","multiplier":1.10,"ledger":123456789012345678901234567890},"orders":[{"id":90211,"total":54.30,"items":12},{"id":90498,"total":118.95,"items":31},{"id":91002,"total":23.10,"items":4}],"notes":"Leaves the parcel with the concierge after six. Rings twice on Sundays.","segments":["fresh","bakery"],"store":4}"#;
 
-pub fn cipher() -> Result<FieldCipher, fieldseal::Error> {
+pub(crate) fn cipher() -> Result<FieldCipher, fieldseal::Error> {
     let tags = [Tag::Name, Tag::Phone, Tag::Email, Tag::Address, Tag::CardFragment, Tag::NationalId];
     let mut policy = Policy::builder("customers");
     for (name, tag) in FIELDS.into_iter().zip(tags) {
@@ -19,17 +19,17 @@ pub fn cipher() -> Result<FieldCipher, fieldseal::Error> {
 }
 
 /// A customer of 747 bytes with six tagged fields.
-pub fn record() -> Vec<u8> {
+pub(crate) fn record() -> Vec<u8> {
     RECORD.as_bytes().to_vec()
 }
 
 /// A JSON array of so many records.
-pub fn list(records: usize) -> Vec<u8> {
+pub(crate) fn list(records: usize) -> Vec<u8> {
     [b"[", &vec![RECORD; records].join(",").into_bytes()[..], b"]"].concat()
 }
 
 /// A JSON array of at least `bytes` in which the tagged fields are called otherwise.
-pub fn list_without_fields(bytes: usize) -> Vec<u8> {
+pub(crate) fn list_without_fields(bytes: usize) -> Vec<u8> {
     let mut text = String::from_utf8_lossy(&list(bytes / RECORD.len() + 1)).into_owned();
     for field in FIELDS {
         text = text.replace(&format!("\"{field}\""), &format!("\"{field}_\""));

@@ -4,7 +4,6 @@
 //! compared; see `benches/README.md` for what each name means.
 
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
-#![expect(missing_docs, reason = "a program")]
 
 mod documents;
 mod http;

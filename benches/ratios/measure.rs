@@ -9,7 +9,7 @@ const RUNS: usize = 31;
 /// Runs both sides in turn, `batch` calls at a time, and returns the median nanoseconds of one call of each.
 ///
 /// A side that returns an error ends the program: a fast failure is no figure.
-pub fn compare<A, E: std::fmt::Debug, B, F: std::fmt::Debug>(
+pub(crate) fn compare<A, E: std::fmt::Debug, B, F: std::fmt::Debug>(
     batch: u32,
     mut one: impl FnMut() -> Result<A, E>,
     mut other: impl FnMut() -> Result<B, F>,
@@ -27,13 +27,13 @@ pub fn compare<A, E: std::fmt::Debug, B, F: std::fmt::Debug>(
     times.map(median)
 }
 
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
 /// Prints a ratio and the figures behind it.
-pub fn report(name: &str, ratio: f64, figures: &[(&str, f64)]) {
+pub(crate) fn report(name: &str, ratio: f64, figures: &[(&str, f64)]) {
     println!("ratio {name} {ratio:.2}");
     for (figure, value) in figures {
         println!("  {name}.{figure} {value:.2}");

@@ -10,29 +10,29 @@ use serde_json::{Map, Value};
 
 use super::documents::FIELDS;
 
-pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 #[derive(Clone)]
-pub struct Naive(Aes256Gcm);
+pub(crate) struct Naive(Aes256Gcm);
 
 impl Naive {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Aes256Gcm::new(&[7; 32].into()))
     }
 
-    pub fn encrypt(&self, document: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn encrypt(&self, document: &[u8]) -> Result<Vec<u8>> {
         let mut record: Map<String, Value> = serde_json::from_slice(document)?;
         self.each_field(&mut record, Self::encrypt_text)?;
         Ok(serde_json::to_vec(&record)?)
     }
 
-    pub fn encrypt_list(&self, document: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn encrypt_list(&self, document: &[u8]) -> Result<Vec<u8>> {
         let mut records: Vec<Map<String, Value>> = serde_json::from_slice(document)?;
         records.iter_mut().try_for_each(|record| self.each_field(record, Self::encrypt_text))?;
         Ok(serde_json::to_vec(&records)?)
     }
 
-    pub fn decrypt_list(&self, document: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn decrypt_list(&self, document: &[u8]) -> Result<Vec<u8>> {
         let mut records: Vec<Map<String, Value>> = serde_json::from_slice(document)?;
         records.iter_mut().try_for_each(|record| self.each_field(record, Self::decrypt_text))?;
         Ok(serde_json::to_vec(&records)?)

@@ -1,7 +1,7 @@
 //! A customer, as documents and rows hold it.
 
-use rusqlite::types::Type;
 use rusqlite::Row;
+use rusqlite::types::Type;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

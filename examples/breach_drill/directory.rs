@@ -55,10 +55,6 @@ impl Directory {
         self.path.join("kek")
     }
 
-    pub(crate) fn stolen(&self) -> PathBuf {
-        self.path.join("stolen.db")
-    }
-
     /// Writes every document that is sent to the service, byte for byte, one a line.
     pub(crate) fn write_sent(&self, accounts: &[Account]) -> Result<(), BoxError> {
         let mut file = BufWriter::new(File::create_new(self.path.join("sent.ndjson"))?);

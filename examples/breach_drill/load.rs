@@ -107,7 +107,7 @@ impl Load {
                 let list = client.get(&format!("/customers?after={after}&limit={PAGE}")).await?;
                 let page = &accounts[place..accounts.len().min(place + PAGE)];
                 let sent: Vec<&[u8]> = page.iter().map(|account| &account.current().body[..]).collect();
-                same(&list, &[b"[", &sent.join(&b','), b"]".as_slice()].concat(), &path)
+                same(&list, &[&b"["[..], &sent.join(&b','), b"]"].concat(), &path)
             }
             (Step::Read, _) => same(&client.get(&path).await?, &account.current().body, &path),
         }

@@ -6,13 +6,16 @@
 //! with 2 where it could not begin. `--no-layer` shows what the thief finds without the layer.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+#![expect(clippy::doc_markdown, reason = "the first line is there to be copied")]
 
 mod arguments;
+mod client;
 mod customer;
 mod directory;
 mod load;
 mod names;
 mod people;
+mod plaintext;
 mod protection;
 mod report;
 mod search;
@@ -22,9 +25,10 @@ mod spelling;
 mod thief;
 mod token;
 
-use std::env;
+use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::{env, iter};
 
 use axum::Router;
 use tower::BoxError;
@@ -51,7 +55,8 @@ async fn main() -> ExitCode {
     match drill(&arguments, &directory).await {
         Ok(nothing_found) => ExitCode::from(u8::from(!nothing_found)),
         Err(error) => {
-            eprintln!("breach_drill: {error}");
+            let causes = iter::successors(Some(&*error as &dyn Error), |error| error.source());
+            eprintln!("breach_drill: {}", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
             ExitCode::FAILURE
         }
     }
@@ -67,11 +72,11 @@ async fn drill(arguments: &Arguments, directory: &Directory) -> Result<bool, Box
     let app = if arguments.with_layer { bare.layer(protection::layer(directory).await?) } else { bare };
     let (timings, loot) = fill(app, &accounts, || thief::steal(directory)).await?;
     let comparison = if arguments.with_layer { Some(fill_without_layer(&accounts).await?) } else { None };
-    report::speed(arguments, &timings, comparison.as_deref());
+    report::speed(arguments.with_layer, &timings, comparison.as_deref());
 
-    let findings = thief::examine(&loot, &accounts)?;
-    report::findings(&loot, &findings);
-    Ok(findings.hits == 0 && findings.plain_cells == 0)
+    let findings = loot.examine(&accounts)?;
+    report::findings(&loot, &findings, &accounts[0].current().customer);
+    Ok(findings.hits.is_empty() && findings.plain_cells == 0)
 }
 
 /// Serves `app`, puts the whole load on it, and does `then` while the service still runs.

@@ -39,12 +39,14 @@ fn chinese(rng: &mut impl Rng) -> PersonName {
 }
 
 fn malay(rng: &mut impl Rng) -> PersonName {
-    let (given, link) = if rng.random() { (pick(rng, &MALAY_SONS), "bin") } else { (pick(rng, &MALAY_DAUGHTERS), "binte") };
+    let (given, link) =
+        if rng.random() { (pick(rng, &MALAY_SONS), "bin") } else { (pick(rng, &MALAY_DAUGHTERS), "binte") };
     PersonName { written: format!("{given} {link} {}", pick(rng, &MALAY_FATHERS)), romanised: None }
 }
 
 fn tamil(rng: &mut impl Rng) -> PersonName {
-    let (given, link) = if rng.random() { (pick(rng, &TAMIL_SONS), "s/o") } else { (pick(rng, &TAMIL_DAUGHTERS), "d/o") };
+    let (given, link) =
+        if rng.random() { (pick(rng, &TAMIL_SONS), "s/o") } else { (pick(rng, &TAMIL_DAUGHTERS), "d/o") };
     let father = pick(rng, &TAMIL_SONS);
     PersonName {
         written: format!("{} {}", given.0, father.0),

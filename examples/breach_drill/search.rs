@@ -10,7 +10,7 @@ pub(crate) const ANCHOR: usize = 8;
 /// Byte strings in the order of their first eight bytes.
 pub(crate) struct Needles {
     bytes: Vec<u8>,
-    needles: Vec<Needle>,
+    sorted: Vec<Needle>,
     filter: Vec<u64>,
 }
 
@@ -25,35 +25,35 @@ struct Needle {
 impl Needles {
     /// Collects every spelling of every one of `plaintexts`, once.
     pub(crate) fn of(plaintexts: &[String]) -> Self {
-        let (mut bytes, mut needles) = (Vec::new(), Vec::new());
+        let (mut bytes, mut sorted) = (Vec::new(), Vec::new());
         for plaintext in plaintexts {
             spell(plaintext, |spelling, spelt| {
                 if let Some(&anchor) = spelt.first_chunk() {
                     let (anchor, start, length) = (u64::from_be_bytes(anchor), bytes.len(), spelt.len());
-                    needles.push(Needle { anchor, start, length, spelling });
+                    sorted.push(Needle { anchor, start, length, spelling });
                     bytes.extend_from_slice(spelt);
                 }
             });
         }
         let text = |needle: &Needle| &bytes[needle.start..][..needle.length];
-        needles.sort_unstable_by(|a, b| (a.anchor, text(a), a.spelling).cmp(&(b.anchor, text(b), b.spelling)));
-        needles.dedup_by(|a, b| text(a) == text(b));
+        sorted.sort_unstable_by(|a, b| (a.anchor, text(a), a.spelling).cmp(&(b.anchor, text(b), b.spelling)));
+        sorted.dedup_by(|a, b| text(a) == text(b));
 
         let mut filter = vec![0; 1 << (FILTER_BITS - 6)];
-        for needle in &needles {
+        for needle in &sorted {
             let (word, bit) = place(needle.anchor);
             filter[word] |= bit;
         }
-        Self { bytes, needles, filter }
+        Self { bytes, sorted, filter }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.needles.len()
+        self.sorted.len()
     }
 
     /// Calls `found` with the position and the spelling of every needle in `haystack`.
     pub(crate) fn search(&self, haystack: &[u8], mut found: impl FnMut(usize, Spelling)) {
-        let Self { bytes, needles, filter } = self;
+        let Self { bytes, sorted, filter } = self;
         for (position, window) in haystack.windows(ANCHOR).enumerate() {
             let Some(&anchor) = window.first_chunk() else { return };
             let anchor = u64::from_be_bytes(anchor);
@@ -61,8 +61,8 @@ impl Needles {
             if filter[word] & bit == 0 {
                 continue;
             }
-            let first = needles.partition_point(|needle| needle.anchor < anchor);
-            for needle in needles[first..].iter().take_while(|needle| needle.anchor == anchor) {
+            let first = sorted.partition_point(|needle| needle.anchor < anchor);
+            for needle in sorted[first..].iter().take_while(|needle| needle.anchor == anchor) {
                 if haystack[position..].starts_with(&bytes[needle.start..][..needle.length]) {
                     found(position, needle.spelling);
                 }

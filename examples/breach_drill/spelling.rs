@@ -13,6 +13,8 @@ pub(crate) enum Spelling {
 }
 
 impl Spelling {
+    pub(crate) const ALL: [Self; 5] = [Self::Utf8, Self::JsonEscapes, Self::Base64, Self::Hexadecimal, Self::Utf16];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Utf8 => "UTF-8",
@@ -36,7 +38,8 @@ pub(crate) fn spell(text: &str, mut each: impl FnMut(Spelling, &[u8])) {
             each(Spelling::Base64, base64_at(&alphabet, offset, text.as_bytes()).as_bytes());
         }
     }
-    let digits: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let halves = text.bytes().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits: String = halves.filter_map(|half| char::from_digit(half.into(), 16)).collect();
     each(Spelling::Hexadecimal, digits.as_bytes());
     each(Spelling::Hexadecimal, digits.to_ascii_uppercase().as_bytes());
     for order in [u16::to_le_bytes, u16::to_be_bytes] {

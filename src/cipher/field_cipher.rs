@@ -37,24 +37,27 @@ use crate::policy::{FieldIndex, Policy};
 /// # Ok::<(), fieldseal::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct FieldCipher {
+pub struct FieldCipher(Arc<Parts>);
+
+#[derive(Clone)]
+struct Parts {
     policy: Arc<Policy>,
     keys: Keys,
-    scope: Arc<Scope>,
+    scope: Scope,
     audit: Arc<dyn Audit>,
 }
 
 impl FieldCipher {
     /// Makes a cipher for the fields of `policy` under `keys`.
     pub fn new(policy: impl Into<Arc<Policy>>, keys: Keys) -> Self {
-        Self { policy: policy.into(), keys, scope: Arc::default(), audit: Arc::new(TracingAudit) }
+        let (policy, audit) = (policy.into(), Arc::new(TracingAudit));
+        Self(Arc::new(Parts { policy, keys, scope: Scope::new(), audit }))
     }
 
     /// Sends events to `audit` instead of `tracing`.
     #[must_use]
-    pub fn with_audit(mut self, audit: impl Audit + 'static) -> Self {
-        self.audit = Arc::new(audit);
-        self
+    pub fn with_audit(self, audit: impl Audit + 'static) -> Self {
+        Self(Arc::new(Parts { audit: Arc::new(audit), ..Parts::clone(&self.0) }))
     }
 
     /// Returns a cipher whose tokens are bound to `scope`, and which opens only such tokens.
@@ -77,13 +80,13 @@ impl FieldCipher {
     /// ```
     pub fn in_scope(&self, scope: Scope) -> Result<Self, Error> {
         scope.check()?;
-        Ok(Self { scope: Arc::new(scope), ..self.clone() })
+        Ok(Self(Arc::new(Parts { scope, ..Parts::clone(&self.0) })))
     }
 
     /// Returns the policy.
     #[must_use]
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.0.policy
     }
 
     /// Encrypts the tagged values of a JSON document. Every other byte stays as it is.
@@ -170,25 +173,25 @@ impl FieldCipher {
     }
 
     pub(super) fn shared_policy(&self) -> &Arc<Policy> {
-        &self.policy
+        &self.0.policy
     }
 
     pub(crate) fn keys(&self) -> &Keys {
-        &self.keys
+        &self.0.keys
     }
 
     pub(super) fn place(&self, field: FieldIndex) -> Place<'_> {
-        self.scope.place(self.policy.collection(), self.policy.field(field).name())
+        self.0.scope.place(self.policy().collection(), self.policy().field(field).name())
     }
 
     pub(super) fn record(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>) {
-        let (collection, field) = (self.policy.collection(), self.policy.field(field).name());
-        self.audit.record(&AuditEvent { kind, collection, field, key_id });
+        let (collection, field) = (self.policy().collection(), self.policy().field(field).name());
+        self.0.audit.record(&AuditEvent { kind, collection, field, key_id });
     }
 }
 
 impl fmt::Debug for FieldCipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FieldCipher").field("policy", &self.policy).field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("FieldCipher").field("policy", &self.0.policy).field("keys", &self.0.keys).finish_non_exhaustive()
     }
 }

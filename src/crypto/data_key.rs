@@ -1,8 +1,7 @@
 //! A data key and what is derived from it.
 
 use std::fmt;
-use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
@@ -78,8 +77,7 @@ impl DataKey {
 
     /// Draws the nonce prefix of one document.
     ///
-    /// Sixteen bytes of the system's generator are mixed with the wall clock, the process id and a counter and go
-    /// through a keyed permutation, so that a machine restored from a snapshot whose generator repeats still draws
+    /// Sixteen bytes of the system's generator are mixed with the wall clock and a counter and go through a keyed permutation, so that a machine restored from a snapshot whose generator repeats still draws
     /// another prefix as soon as its clock has moved. Uniform bytes stay uniform under a permutation.
     pub(crate) fn draw_prefix(&self) -> Result<[u8; PREFIX_LENGTH], Error> {
         let mut system = [0; 16];
@@ -101,16 +99,15 @@ impl fmt::Debug for DataKey {
     }
 }
 
-/// What tells this moment of this process from any other: nanoseconds of the wall clock, process id, counter.
+/// What tells this moment from any other: nanoseconds of the wall clock, and a counter of the process.
 fn moment() -> [u8; 16] {
-    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
     // A clock before 1970 is wrong, but the hedge only ever adds to the system's generator.
     let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     let clock = nanoseconds.to_be_bytes();
     let mut moment = [0; 16];
     moment[..8].copy_from_slice(&clock[8..]);
-    moment[8..12].copy_from_slice(&process::id().to_be_bytes());
-    moment[12..].copy_from_slice(&COUNTER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    moment[8..].copy_from_slice(&COUNTER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     moment
 }
 

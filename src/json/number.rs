@@ -16,7 +16,7 @@ pub(super) enum NumberState {
 }
 
 /// Scans a number from `at` on. It ends before the first byte that it cannot go on with.
-#[inline]
+#[inline(always)]
 pub(super) fn scan(input: &[u8], mut at: usize, mut state: NumberState) -> Result<Scan<NumberState>, Fault> {
     loop {
         let is_in_digits = matches!(state, NumberState::Integer | NumberState::Fraction | NumberState::ExponentDigits);

@@ -88,32 +88,42 @@ fn scan_special(
     Ok(Scan::More(state))
 }
 
-/// Skips bytes that stand for themselves, eight at a time.
-#[inline]
+/// Skips bytes that stand for themselves, 16 at a time.
+#[inline(always)]
 fn skip_plain(input: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-    const BLANKS: u64 = u64::from_ne_bytes([b' '; 8]);
-    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
-    while let Some(bytes) = input.get(at..).and_then(|rest| rest.first_chunk()) {
-        let word = u64::from_le_bytes(*bytes);
-        // In each byte the high bit says: a control character, a quote, a backslash, or not ASCII. A borrow can only
-        // set bits above the first such byte, and only the first counts.
-        let special = word.wrapping_sub(BLANKS)
-            | (word ^ QUOTES).wrapping_sub(ONES)
-            | (word ^ BACKSLASHES).wrapping_sub(ONES)
-            | word;
-        let special = special & HIGHS;
+    while let Some(bytes) = input.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let (low, high) = bytes.split_at(8);
+        let special = special(low);
         if special != 0 {
             return at + special.trailing_zeros() as usize / 8;
         }
-        at += 8;
+        let special = self::special(high);
+        if special != 0 {
+            return at + 8 + special.trailing_zeros() as usize / 8;
+        }
+        at += 16;
     }
     while input.get(at).is_some_and(|byte| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\')) {
         at += 1;
     }
     at
+}
+
+/// Sets the high bit of each byte that is a control character, a quote, a backslash or not ASCII. A borrow can set
+/// bits above the first such byte too; only the first counts.
+#[inline(always)]
+fn special(bytes: &[u8]) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    const BLANKS: u64 = u64::from_ne_bytes([b' '; 8]);
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
+    let word = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let special = word.wrapping_sub(BLANKS)
+        | (word ^ QUOTES).wrapping_sub(ONES)
+        | (word ^ BACKSLASHES).wrapping_sub(ONES)
+        | word;
+    special & HIGHS
 }
 
 /// What must follow the first byte of a UTF-8 sequence (RFC 3629, section 4): how many bytes, and the range of the next.

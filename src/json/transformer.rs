@@ -220,17 +220,22 @@ impl Transformer {
                 let Some(&byte) = input.get(at) else { break };
                 at += 1;
                 if byte == b'"' {
-                    self.name.clear();
-                    self.name_has_escapes = false;
-                    let scan = string::scan(input, at, StringState::Text, &mut self.name_has_escapes);
+                    let mut has_escapes = false;
+                    let scan = string::scan(input, at, StringState::Text, &mut has_escapes);
                     match scan.map_err(|fault| self.malformed(fault))? {
                         Scan::End(quote) => {
-                            here = self.member(automaton, innermost.state, &input[at..quote]);
+                            let name = &input[at..quote];
+                            here = if has_escapes {
+                                self.begin_name(automaton, name, has_escapes);
+                                self.held_member(automaton, innermost.state)
+                            } else {
+                                automaton.member(innermost.state, name)
+                            };
                             at = quote + 1;
                             expects = Expects::Colon;
                         }
                         Scan::More(state) => {
-                            self.hold_name(automaton, &input[at..]);
+                            self.begin_name(automaton, &input[at..], has_escapes);
                             begun = Some(Begun::Name(state));
                             break;
                         }
@@ -258,13 +263,9 @@ impl Transformer {
                     at += 1;
                     continue;
                 }
-                if is_blank(byte) {
-                    (expects, here) = self.skip_blank(byte, at, expects, here, innermost, visitor)?;
-                    at += 1;
-                    continue;
-                }
-                if tagged.is_none()
-                    && let Some(field) = automaton.field(here)
+                if let Some(field) = automaton.field(here)
+                    && tagged.is_none()
+                    && !is_blank(byte)
                 {
                     out.extend_from_slice(&input[done..at]);
                     done = at;
@@ -301,6 +302,8 @@ impl Transformer {
                     innermost = Container { kind: Kind::Array(0), state: here };
                     here = automaton.element(here, 0);
                     expects = Expects::ValueOrEnd;
+                } else if is_blank(byte) {
+                    (expects, here) = self.skip_blank(byte, at - 1, expects, here, innermost, visitor)?;
                 } else {
                     let rest = literal(byte).ok_or_else(|| self.malformed((at - 1, "a value is expected")))?;
                     begun = self.go_on_in_literal(rest, input, &mut at)?;
@@ -419,23 +422,13 @@ impl Transformer {
         self.outer.pop().expect("each container was pushed what stands around it")
     }
 
-    /// The state of the member called `name` in an object at `parent`.
-    #[inline]
-    fn member(&mut self, automaton: &Automaton, parent: State, name: &[u8]) -> State {
-        if parent == State::DEAD {
-            State::DEAD
-        } else if self.name_has_escapes {
-            self.hold_name(automaton, name);
-            self.held_member(automaton, parent)
-        } else {
-            automaton.member(parent, name)
-        }
-    }
-
     /// The state of the member whose name is held.
     fn held_member(&self, automaton: &Automaton, parent: State) -> State {
         if self.name.len() > longest_spelling(automaton) {
             return automaton.other_member(parent);
+        }
+        if !self.name_has_escapes {
+            return automaton.member(parent, &self.name);
         }
         let mut name = Vec::with_capacity(self.name.len());
         // A name with a lone surrogate in it is none that a path can mention.
@@ -443,6 +436,12 @@ impl Transformer {
             true => automaton.member(parent, &name),
             false => automaton.other_member(parent),
         }
+    }
+
+    fn begin_name(&mut self, automaton: &Automaton, part: &[u8], has_escapes: bool) {
+        self.name.clear();
+        self.name_has_escapes = has_escapes;
+        self.hold_name(automaton, part);
     }
 
     /// Keeps as much of a name as it takes to tell that it is too long to match.

@@ -39,8 +39,9 @@ impl KeyEntry {
     /// Returns the id that tokens under this key carry: the first 8 bytes of its commitment.
     #[must_use]
     pub fn id(&self) -> KeyId {
-        let [a, b, c, d, e, f, g, h, ..] = self.commitment;
-        KeyId([a, b, c, d, e, f, g, h])
+        let mut id = [0; KeyId::LENGTH];
+        id.copy_from_slice(&self.commitment[..KeyId::LENGTH]);
+        KeyId(id)
     }
 
     /// Returns the public commitment, which only this key has.

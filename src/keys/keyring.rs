@@ -274,11 +274,10 @@ impl Keyring {
         if found == stored {
             return Ok(self.document.stamp() != stored);
         }
-        let message = format!(
-            "{place} is at revision {}, but this change was made to revision {}: somebody else changed it in the \
-             meantime; load it again and repeat the change",
-            found.revision, stored.revision
-        );
+        let (theirs, ours) = (found.revision, stored.revision);
+        let what = if theirs == ours { "with another content than" } else { "but this change was made to" };
+        let advice = "somebody else changed it in the meantime; load it again and repeat the change";
+        let message = format!("{place} is at revision {theirs}, {what} revision {ours}: {advice}");
         Err(Error::new(ErrorKind::Keyring, message))
     }
 
@@ -342,4 +341,42 @@ impl fmt::Debug for Keyring {
 fn parse(json: &[u8], place: &str) -> Result<Document, Error> {
     let unusable = |fault| format!("{place} {fault}: restore the last good copy");
     Document::parse(json).map_err(|fault| Error::new(ErrorKind::Keyring, unusable(fault)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::keys::local::LocalKek;
+
+    fn kek() -> LocalKek {
+        LocalKek::new(&SecretKey::from_bytes(&[7; 32]))
+    }
+
+    #[tokio::test]
+    async fn a_key_remembers_when_it_was_made() {
+        let now = UNIX_EPOCH + Duration::from_millis(1_764_000_000_999);
+        let keyring = Keyring::create_at("customers", &kek(), now).await.unwrap();
+        assert_eq!(keyring.keys()[0].created().to_string(), "2025-11-24T16:00:00Z");
+        assert_eq!(SystemTime::from(keyring.keys()[0].created()), UNIX_EPOCH + Duration::from_secs(1_764_000_000));
+    }
+
+    #[tokio::test]
+    async fn the_last_revision_takes_no_change() {
+        let mut keyring = Keyring::create("customers", &kek()).await.unwrap();
+        let id = keyring.add_key(&kek()).await.unwrap();
+        keyring.document.revision = u64::MAX;
+        assert!(keyring.promote(id).is_err());
+        assert_eq!(keyring.entry(id).unwrap().state(), KeyState::Pending);
+    }
+
+    #[tokio::test]
+    async fn a_keyring_made_anew_under_the_same_name_does_not_supersede() {
+        let [held, mut other] =
+            [Keyring::create("customers", &kek()).await.unwrap(), Keyring::create("customers", &kek()).await.unwrap()];
+        other.add_key(&kek()).await.unwrap();
+        let error = other.supersedes(&held, "the keyring").unwrap_err();
+        assert!(error.to_string().contains("another keyring that is also called `customers`"), "{error}");
+    }
 }

@@ -85,7 +85,7 @@ impl KeyringFile {
     /// # Errors
     ///
     /// [`ErrorKind::Keyring`] where the file does not hold that revision any more, another process is changing it, or
-    /// it cannot be read or written. Then it is as it was.
+    /// it cannot be read or written. What stands there then is one whole revision: load it to see which.
     pub fn save(&self, keyring: &mut Keyring) -> Result<(), Error> {
         // A link stays a link, and all who change the file it leads to meet at the same lock.
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());

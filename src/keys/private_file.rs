@@ -66,7 +66,8 @@ pub(super) fn create(path: &Path, what: &str, bytes: &[u8]) -> Result<(), Error>
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Keyring`]; then the old file is still there and the temporary one is not.
+/// [`ErrorKind::Keyring`]; then the temporary file is gone. The old file is still there, unless the very last step
+/// failed, which makes the change outlive a loss of power.
 pub(super) fn replace(path: &Path, what: &str, bytes: &[u8]) -> Result<(), Error> {
     let unwritable = |error| io_fault(what, path, "could not be replaced", error);
     let mut draw = [0; 8];
@@ -90,6 +91,8 @@ pub(super) fn lock(path: &Path, what: &str) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     private(options.write(true).create(true).truncate(false));
     let file = options.open(&lock).map_err(|error| io_fault("lock file", &lock, "could not be opened", error))?;
+    // Whoever owns the file is to change it after root has. Where this fails, the next one to lock is told so.
+    let _ = keep_owner(path, &lock);
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => {
@@ -153,13 +156,13 @@ fn private(options: &mut OpenOptions) {
 #[cfg(not(unix))]
 fn private(_: &mut OpenOptions) {}
 
-/// Gives `temporary` the owner of `path`: a keyring that root rotates stays readable for the service.
+/// Gives `sibling` the owner of `path`: a keyring that root rotates stays readable for the service.
 #[cfg(unix)]
-fn keep_owner(path: &Path, temporary: &Path) -> io::Result<()> {
+fn keep_owner(path: &Path, sibling: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, lchown};
 
-    let (owner, ours) = (fs::metadata(path)?.uid(), fs::metadata(temporary)?.uid());
-    if owner == ours { Ok(()) } else { lchown(temporary, Some(owner), None) }
+    let (owner, ours) = (fs::metadata(path)?.uid(), fs::metadata(sibling)?.uid());
+    if owner == ours { Ok(()) } else { lchown(sibling, Some(owner), None) }
 }
 
 #[cfg(not(unix))]
@@ -251,8 +254,10 @@ mod tests {
         let path = directory.path().join("file");
         create(&path, WHAT, b"1234").unwrap();
         std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        drop(lock(&path, WHAT).unwrap());
         replace(&path, WHAT, b"5678").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().uid(), 65_534);
+        assert_eq!(fs::metadata(beside(&path, ".lock")).unwrap().uid(), 65_534);
     }
 
     #[test]

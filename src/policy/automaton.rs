@@ -24,6 +24,8 @@ impl State {
 pub(crate) struct Automaton {
     /// Names that paths mention, sorted by length and then by bytes; the symbol of one is its place here, plus one.
     names: Vec<Box<[u8]>>,
+    /// A bit for the fingerprint of each name: most names of a document are told here to be none of ours.
+    fingerprints: u64,
     /// Which of `names` have a given length.
     names_by_length: Vec<Range<usize>>,
     /// Indexes that paths mention, sorted.
@@ -64,13 +66,15 @@ impl Automaton {
             })
             .collect();
         let symbols = 1 + names.len() + 1 + indexes.len();
+        let fingerprints = names.iter().fold(0, |bits, name| bits | fingerprint(name));
         let mut automaton =
-            Self { names, names_by_length, indexes, transitions: Vec::new(), symbols, fields: Vec::new() };
+            Self { names, fingerprints, names_by_length, indexes, transitions: Vec::new(), symbols, fields: Vec::new() };
         automaton.build(paths)?;
         Ok(automaton)
     }
 
     /// Returns the state of the member called `name` (unescaped) in an object at `state`.
+    #[inline]
     pub(crate) fn member(&self, state: State, name: &[u8]) -> State {
         self.transitions[usize::from(state.0) * self.symbols + self.name_symbol(name)]
     }
@@ -81,6 +85,7 @@ impl Automaton {
     }
 
     /// Returns the state of the element at `index` in an array at `state`.
+    #[inline]
     pub(crate) fn element(&self, state: State, index: u32) -> State {
         // Almost no policy names an index, and then there is nothing to look for.
         let place = self.indexes.iter().position(|&mentioned| mentioned == index);
@@ -105,16 +110,13 @@ impl Automaton {
         self.names_by_length.len() - 1
     }
 
+    #[inline]
     fn name_symbol(&self, name: &[u8]) -> usize {
+        if self.fingerprints & fingerprint(name) == 0 {
+            return 0;
+        }
         let Some(candidates) = self.names_by_length.get(name.len()) else { return 0 };
-        candidates
-            .clone()
-            .find(|&place| {
-                let candidate = &self.names[place];
-                // Most names differ here, which costs less to see than a call to compare them.
-                candidate.first() == name.first() && candidate.last() == name.last() && **candidate == *name
-            })
-            .map_or(0, |place| place + 1)
+        candidates.clone().find(|&place| *self.names[place] == *name).map_or(0, |place| place + 1)
     }
 
     fn other_index(&self) -> usize {
@@ -175,6 +177,13 @@ impl Automaton {
         target.dedup();
         target
     }
+}
+
+/// One bit out of 64, by length, first and last byte.
+#[inline]
+fn fingerprint(name: &[u8]) -> u64 {
+    let (first, last) = (name.first().copied().unwrap_or(0), name.last().copied().unwrap_or(0));
+    1 << ((name.len() + usize::from(first) * 5 + usize::from(last) * 3) % 64)
 }
 
 fn accepted(

@@ -326,6 +326,10 @@ pub(crate) fn client() -> Client<HttpConnector, Body> {
     Client::builder(TokioExecutor::new()).build(HttpConnector::new())
 }
 
+pub(crate) fn http_2_client() -> Client<HttpConnector, Body> {
+    Client::builder(TokioExecutor::new()).http2_only(true).build(HttpConnector::new())
+}
+
 /// A response that a client read to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
@@ -390,13 +394,17 @@ pub(crate) struct RawReply {
 
 impl RawReply {
     pub(crate) async fn read(stream: &mut TcpStream) -> Self {
+        Self::read_or_nothing(stream).await.expect("a whole head came")
+    }
+
+    /// Returns nothing where the server closed the connection without a word.
+    pub(crate) async fn read_or_nothing(stream: &mut TcpStream) -> Option<Self> {
         let mut bytes = Vec::new();
         // A connection that is broken off ends what can be read as well as one that is closed.
         drop(within(stream.read_to_end(&mut bytes)).await);
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-        let end = end.unwrap_or_else(|| panic!("no head in {:?}", String::from_utf8_lossy(&bytes))) + 4;
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = str::from_utf8(&bytes[..end]).unwrap().to_lowercase();
-        Self { head, rest: bytes.split_off(end) }
+        Some(Self { head, rest: bytes.split_off(end) })
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
