@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
     match drill(&arguments, &directory).await {
         Ok(nothing_found) => ExitCode::from(u8::from(!nothing_found)),
         Err(error) => {
-            let causes = iter::successors(Some(&*error as &dyn Error), |error| error.source());
+            let causes = iter::successors(Some(&*error as &dyn Error), |&error| error.source());
             eprintln!("breach_drill: {}", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
             ExitCode::FAILURE
         }

@@ -1,0 +1,4 @@
+//! Pages for readers of the documentation. There is no code here.
+
+#[doc = include_str!("token.md")]
+pub mod token {}
