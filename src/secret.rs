@@ -97,9 +97,11 @@ impl SecretBuffer {
         self.0.extend_from_slice(bytes);
     }
 
-    pub(crate) fn resize(&mut self, length: usize, fill: u8) {
+    /// Makes the buffer `length` bytes long, whatever it held, for the caller to overwrite them all.
+    pub(crate) fn overwrite(&mut self, length: usize) -> &mut [u8] {
         self.reserve(length.saturating_sub(self.0.len()));
-        self.0.resize(length, fill);
+        self.0.resize(length, 0);
+        &mut self.0
     }
 
     /// Empties the buffer. What it held is overwritten at the next use, or on drop.

@@ -329,7 +329,9 @@ fn after_an_error_every_call_fails() {
     let cipher = cipher();
     let token = cipher.encrypt_value("phone", "x").unwrap();
     let submitted = format!("{{\"phone\":\"{token}\"");
-    let causes: [&[u8]; 10] = [
+    let causes: [&[u8]; 12] = [
+        b"[[\"a\"]]x",
+        b"{\"x\":{\"a\":1}}}",
         b"}",
         b"{\"phone\":\"a\x01",
         b"{\"phone\":1x",
@@ -345,7 +347,7 @@ fn after_an_error_every_call_fails() {
     for framing in [Framing::Single, Framing::Lines] {
         for cause in causes {
             for cut in 0..cause.len() {
-                for next in [&b""[..], b" ", b"\n", b"\t\r", b"}", b"\"", b"\"}", b"{}", b"1", b"l"] {
+                for next in [&b""[..], b" ", b"\n", b"\t\r", b"}", b"\"", b"\"}", b"\"]]", b"]]]", b"}}}", b"{}", b"1", b"l"] {
                     let mut stream = encryptor(&cipher, framing);
                     let mut out = Vec::new();
                     stream.feed(&cause[..cut], &mut out).unwrap();

@@ -14,7 +14,7 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use fieldseal::keys::{
-    DataKey, KeyId, KeyService, KeyServiceFuture, KeyState, Keyring, KeyringFile, Keys, LocalKek, SecretKey,
+    DataKey, KeyEntry, KeyId, KeyService, KeyServiceFuture, KeyState, Keyring, KeyringFile, Keys, LocalKek, SecretKey,
     WrapContext, WrappedKey,
 };
 use fieldseal::{Error, ErrorKind, Field, FieldCipher, Policy, Tag};
@@ -1080,17 +1080,15 @@ async fn authenticate(document: &mut Value, service: &dyn KeyService) {
     document["mac"] = hex(&code.finalize().into_bytes()).into();
 }
 
-/// Seconds since 1970, counted year by year.
+/// Seconds since 1970, counted year by year and month by month.
 fn seconds_of(timestamp: &str) -> u64 {
     let number = |from: usize, to: usize| timestamp[from..to].parse::<u64>().unwrap();
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let year = number(0, 4);
     let months = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let days = (1970..year).map(|year| 365 + u64::from(is_leap(year))).sum::<u64>()
-        + months[..number(5, 7) as usize - 1].iter().sum::<u64>()
-        + number(8, 10)
-        - 1;
-    days * 86_400 + number(11, 13) * 3600 + number(14, 16) * 60 + number(17, 19)
+    let years: u64 = (1970..year).map(|year| 365 + u64::from(is_leap(year))).sum();
+    let months: u64 = (1..number(5, 7)).zip(months).map(|(_, days)| days).sum();
+    (years + months + number(8, 10) - 1) * 86_400 + number(11, 13) * 3600 + number(14, 16) * 60 + number(17, 19)
 }
 
 fn cipher(keys: &Keys) -> FieldCipher {
@@ -1112,7 +1110,7 @@ fn keyring_prefix(token: &str) -> String {
 }
 
 fn states(keyring: &Keyring) -> Vec<KeyState> {
-    keyring.keys().iter().map(|entry| entry.state()).collect()
+    keyring.keys().iter().map(KeyEntry::state).collect()
 }
 
 fn shown(file: &KeyringFile) -> &str {
@@ -1145,7 +1143,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |digit: u8| char::from_digit(digit.into(), 16).unwrap();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[track_caller]

@@ -35,7 +35,7 @@ impl Decryption {
     pub(super) fn decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
         let Self { cipher, keys, tokens } = self;
         let mut key_id = None;
-        let result = tokens.decrypt(&cipher.place(field), token, |id| {
+        let result = tokens.decrypt(cipher.place(field), token, |id| {
             key_id = Some(id);
             keys.for_decryption(id).map(|key| &**key)
         });

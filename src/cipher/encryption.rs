@@ -53,7 +53,7 @@ impl Encryption {
                 tokens.insert(TokenEncryptor::new(primary, cipher.policy().fresh_prefix_per_field()))
             }
         };
-        tokens.encrypt(&cipher.place(field), cipher.policy().field(field).minimum(), value)
+        tokens.encrypt(cipher.place(field), cipher.policy().field(field).minimum(), value)
     }
 
     /// Refuses a value that is a token by its syntax alone. To pass it on, or to encrypt it once more, would let

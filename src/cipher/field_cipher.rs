@@ -8,7 +8,7 @@ use super::encryption::Encryption;
 use super::scope::Scope;
 use super::stream::JsonStream;
 use crate::audit::{Audit, AuditEvent, AuditKind, TracingAudit};
-use crate::crypto::associated_data::Place;
+use crate::crypto::associated_data::AssociatedData;
 use crate::crypto::key_id::KeyId;
 use crate::error::Error;
 use crate::json::Framing;
@@ -43,15 +43,17 @@ pub struct FieldCipher(Arc<Parts>);
 struct Parts {
     policy: Arc<Policy>,
     keys: Keys,
-    scope: Scope,
+    /// Where the tokens of each field belong, in the scope of this cipher.
+    places: Vec<AssociatedData>,
     audit: Arc<dyn Audit>,
 }
 
 impl FieldCipher {
     /// Makes a cipher for the fields of `policy` under `keys`.
     pub fn new(policy: impl Into<Arc<Policy>>, keys: Keys) -> Self {
-        let (policy, audit) = (policy.into(), Arc::new(TracingAudit));
-        Self(Arc::new(Parts { policy, keys, scope: Scope::new(), audit }))
+        let policy = policy.into();
+        let places = Scope::new().places(&policy);
+        Self(Arc::new(Parts { policy, keys, places, audit: Arc::new(TracingAudit) }))
     }
 
     /// Sends events to `audit` instead of `tracing`.
@@ -80,7 +82,7 @@ impl FieldCipher {
     /// ```
     pub fn in_scope(&self, scope: Scope) -> Result<Self, Error> {
         scope.check()?;
-        Ok(Self(Arc::new(Parts { scope, ..Parts::clone(&self.0) })))
+        Ok(Self(Arc::new(Parts { places: scope.places(self.policy()), ..Parts::clone(&self.0) })))
     }
 
     /// Returns the policy.
@@ -180,8 +182,8 @@ impl FieldCipher {
         &self.0.keys
     }
 
-    pub(super) fn place(&self, field: FieldIndex) -> Place<'_> {
-        self.0.scope.place(self.policy().collection(), self.policy().field(field).name())
+    pub(super) fn place(&self, field: FieldIndex) -> &AssociatedData {
+        &self.0.places[usize::from(field.0)]
     }
 
     pub(super) fn record(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>) {

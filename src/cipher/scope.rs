@@ -1,7 +1,8 @@
 //! What tokens are bound to beside collection and field.
 
-use crate::crypto::associated_data::{LONGEST_PART, Place};
+use crate::crypto::associated_data::{AssociatedData, LONGEST_PART, Place};
 use crate::error::{Error, ErrorKind};
+use crate::policy::Policy;
 
 /// What tokens are bound to beside the collection and the field: tenant, record, subject.
 ///
@@ -57,9 +58,12 @@ impl Scope {
         Ok(())
     }
 
-    pub(super) fn place<'a>(&'a self, collection: &'a str, field: &'a str) -> Place<'a> {
+    /// Where the tokens of each field of `policy` belong.
+    pub(super) fn places(&self, policy: &Policy) -> Vec<AssociatedData> {
         let Self { tenant, record, subject } = self;
         let (tenant, record, subject) = (tenant.as_deref(), record.as_deref(), subject.as_deref());
-        Place { tenant, collection, field, record, subject }
+        let collection = policy.collection();
+        let place = |field| AssociatedData::new(&Place { tenant, collection, field, record, subject });
+        policy.fields().iter().map(|field| place(field.name())).collect()
     }
 }

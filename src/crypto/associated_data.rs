@@ -16,17 +16,30 @@ pub(crate) struct Place<'a> {
     pub(crate) subject: Option<&'a str>,
 }
 
-/// Writes the associated data of a token with `header` at `place`: label, header, presence bits, and each part with
-/// its length before it. A part that is absent and one that is empty differ in the presence bits.
-pub(crate) fn write(header: &[u8; HEADER_LENGTH], place: &Place<'_>, out: &mut Vec<u8>) {
-    let &Place { tenant, collection, field, record, subject } = place;
-    let parts = [tenant, Some(collection), Some(field), record, subject];
-    out.clear();
-    out.extend_from_slice(LABEL);
-    out.extend_from_slice(header);
-    out.push((0..).zip(parts).map(|(bit, part)| u8::from(part.is_some()) << bit).sum());
-    for part in parts {
-        write_part(part.unwrap_or_default().as_bytes(), out);
+/// The associated data of the tokens at one place: label, header, presence bits, and each part with its length before
+/// it. A part that is absent and one that is empty differ in the presence bits.
+#[derive(Clone, Debug)]
+pub(crate) struct AssociatedData(Box<[u8]>);
+
+impl AssociatedData {
+    /// Writes out what is the same for every token at `place`.
+    pub(crate) fn new(place: &Place<'_>) -> Self {
+        let &Place { tenant, collection, field, record, subject } = place;
+        let parts = [tenant, Some(collection), Some(field), record, subject];
+        let mut bytes = LABEL.to_vec();
+        bytes.extend_from_slice(&[0; HEADER_LENGTH]);
+        bytes.push((0..).zip(parts).map(|(bit, part)| u8::from(part.is_some()) << bit).sum());
+        for part in parts {
+            write_part(part.unwrap_or_default().as_bytes(), &mut bytes);
+        }
+        Self(bytes.into())
+    }
+
+    /// Writes the associated data of the token with `header` over what `out` held.
+    pub(crate) fn write(&self, header: &[u8; HEADER_LENGTH], out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(&self.0);
+        out[LABEL.len()..LABEL.len() + HEADER_LENGTH].copy_from_slice(header);
     }
 }
 
@@ -46,7 +59,7 @@ mod tests {
 
     fn written(place: &Place<'_>) -> Vec<u8> {
         let mut out = Vec::new();
-        write(&[1, 2, 3, 4, 5, 6, 7, 8, 9], place, &mut out);
+        AssociatedData::new(place).write(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &mut out);
         out
     }
 

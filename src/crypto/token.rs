@@ -14,10 +14,8 @@ pub(crate) const VERSION: u8 = 0x01;
 pub(crate) const TEXT_MARK: &str = "fs1.";
 /// Version and key id.
 pub(crate) const HEADER_LENGTH: usize = 1 + KeyId::LENGTH;
-/// Where the encrypted value begins.
-pub(crate) const VALUE_START: usize = HEADER_LENGTH + NONCE_LENGTH;
 /// What a token has beside the padded value.
-pub(crate) const OVERHEAD: usize = VALUE_START + TAG_LENGTH;
+pub(crate) const OVERHEAD: usize = HEADER_LENGTH + NONCE_LENGTH + TAG_LENGTH;
 
 /// A binary token that keeps to the grammar, in its parts.
 pub(crate) struct Token<'a> {
@@ -55,14 +53,12 @@ pub(crate) fn write_text(binary: &[u8], out: &mut Vec<u8>) {
 
 /// Decodes `token`, in text or binary form, into `buffer`. Returns false where the text is not canonical base64url.
 pub(crate) fn read(token: &[u8], buffer: &mut SecretBuffer) -> bool {
-    buffer.clear();
     let Some(text) = token.strip_prefix(TEXT_MARK.as_bytes()) else {
-        buffer.extend_from_slice(token);
+        buffer.overwrite(token.len()).copy_from_slice(token);
         return true;
     };
     let Some(length) = decoded_length(text.len()) else { return false };
-    buffer.resize(length, 0);
-    URL_SAFE_NO_PAD.decode_slice(text, buffer.as_mut_slice()).is_ok_and(|written| written == length)
+    URL_SAFE_NO_PAD.decode_slice(text, buffer.overwrite(length)).is_ok_and(|written| written == length)
 }
 
 /// Returns the key id of `text` where it satisfies the whole grammar of the text form. Looks at no key.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::associated_data::{self, Place};
+use super::associated_data::AssociatedData;
 use super::data_key::DataKey;
 use super::key_id::KeyId;
 use super::padding;
@@ -33,7 +33,7 @@ impl TokenDecryptor {
     /// Every fault of the token is the same error. What `key_of` returns is passed on.
     pub(crate) fn decrypt<'k>(
         &mut self,
-        place: &Place<'_>,
+        place: &AssociatedData,
         token: &[u8],
         key_of: impl FnOnce(KeyId) -> Result<&'k DataKey, Error>,
     ) -> Result<&[u8], Error> {
@@ -53,7 +53,7 @@ impl TokenDecryptor {
                 key: key.xaes().derive(&token.prefix),
             })),
         };
-        associated_data::write(&token.header, place, associated_data);
+        place.write(&token.header, associated_data);
         prefix
             .key
             .decrypt(&token.suffix, associated_data, token.sealed, &token.tag)
@@ -73,6 +73,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::crypto::associated_data::Place;
     use crate::crypto::token_encryptor::TokenEncryptor;
     use crate::secret::SecretKey;
 
@@ -82,20 +83,20 @@ mod tests {
     #[test]
     fn no_single_bit_of_a_token_can_change() {
         let key = Arc::new(DataKey::new(&SecretKey::from_bytes(&[7; 32])));
-        let token = TokenEncryptor::new(Arc::clone(&key), false).encrypt(&PLACE, 32, b"1.10").unwrap().to_vec();
+        let token = TokenEncryptor::new(Arc::clone(&key), false).encrypt(&AssociatedData::new(&PLACE), 32, b"1.10").unwrap().to_vec();
         let mut decryptor = TokenDecryptor::default();
-        assert_eq!(decryptor.decrypt(&PLACE, &token, |_| Ok(&key)).unwrap(), b"1.10");
+        assert_eq!(decryptor.decrypt(&AssociatedData::new(&PLACE), &token, |_| Ok(&key)).unwrap(), b"1.10");
         for bit in 0..token.len() * 8 {
             let mut changed = token.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(decryptor.decrypt(&PLACE, &changed, |_| Ok(&key)).is_err(), "bit {bit}");
+            assert!(decryptor.decrypt(&AssociatedData::new(&PLACE), &changed, |_| Ok(&key)).is_err(), "bit {bit}");
         }
     }
 
     #[test]
     fn no_part_of_the_place_can_change() {
         let key = Arc::new(DataKey::new(&SecretKey::from_bytes(&[7; 32])));
-        let token = TokenEncryptor::new(Arc::clone(&key), false).encrypt(&PLACE, 32, b"1.10").unwrap().to_vec();
+        let token = TokenEncryptor::new(Arc::clone(&key), false).encrypt(&AssociatedData::new(&PLACE), 32, b"1.10").unwrap().to_vec();
         for place in [
             Place { tenant: None, ..PLACE },
             Place { tenant: Some("acmf"), ..PLACE },
@@ -105,7 +106,7 @@ mod tests {
             Place { record: Some("43"), ..PLACE },
             Place { subject: Some(""), ..PLACE },
         ] {
-            assert!(TokenDecryptor::default().decrypt(&place, &token, |_| Ok(&key)).is_err());
+            assert!(TokenDecryptor::default().decrypt(&AssociatedData::new(&place), &token, |_| Ok(&key)).is_err());
         }
     }
 }

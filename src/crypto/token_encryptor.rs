@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::associated_data::{self, Place};
+use super::associated_data::AssociatedData;
 use super::data_key::DataKey;
 use super::padding;
 use super::random;
-use super::token::{HEADER_LENGTH, OVERHEAD, VALUE_START, VERSION};
-use super::xaes::{PREFIX_LENGTH, PrefixKey, SUFFIX_LENGTH};
+use super::token::{HEADER_LENGTH, OVERHEAD, VERSION};
+use super::xaes::{NONCE_LENGTH, PREFIX_LENGTH, PrefixKey, SUFFIX_LENGTH, TAG_LENGTH};
 use crate::error::{Error, ErrorKind};
 use crate::secret::SecretBuffer;
 
@@ -45,7 +45,7 @@ impl TokenEncryptor {
     }
 
     /// Encrypts `value`, a JSON text with no white space around it, and returns the binary token.
-    pub(crate) fn encrypt(&mut self, place: &Place<'_>, minimum: usize, value: &[u8]) -> Result<&[u8], Error> {
+    pub(crate) fn encrypt(&mut self, place: &AssociatedData, minimum: usize, value: &[u8]) -> Result<&[u8], Error> {
         let spent = self.prefix.as_ref().is_none_or(|prefix| prefix.messages_left == 0);
         if spent || self.fresh_prefix_per_value {
             let bytes = self.key.draw_prefix()?;
@@ -57,7 +57,7 @@ impl TokenEncryptor {
 
     fn encrypt_with(
         &mut self,
-        place: &Place<'_>,
+        place: &AssociatedData,
         minimum: usize,
         value: &[u8],
         suffix: [u8; SUFFIX_LENGTH],
@@ -66,21 +66,18 @@ impl TokenEncryptor {
             return Err(Error::new(ErrorKind::TooLarge, "a tagged value is longer than 1 MiB"));
         }
         let prefix = self.prefix.as_mut().expect("a prefix is drawn before a value is encrypted");
-        let padded = padding::padded_length(value.len(), minimum);
-        let token = &mut self.buffer;
-        token.clear();
-        token.reserve(OVERHEAD + padded);
-        token.extend_from_slice(&self.header);
-        token.extend_from_slice(&prefix.bytes);
-        token.extend_from_slice(&suffix);
-        token.extend_from_slice(value);
-        token.resize(VALUE_START + padded, padding::FILL);
-
-        associated_data::write(&self.header, place, &mut self.associated_data);
+        place.write(&self.header, &mut self.associated_data);
+        let token = self.buffer.overwrite(OVERHEAD + padding::padded_length(value.len(), minimum));
+        token[..HEADER_LENGTH].copy_from_slice(&self.header);
+        let (nonce, rest) = token[HEADER_LENGTH..].split_at_mut(NONCE_LENGTH);
+        nonce[..PREFIX_LENGTH].copy_from_slice(&prefix.bytes);
+        nonce[PREFIX_LENGTH..].copy_from_slice(&suffix);
+        let (padded, tag) = rest.split_at_mut(rest.len() - TAG_LENGTH);
+        padded[..value.len()].copy_from_slice(value);
+        padded[value.len()..].fill(padding::FILL);
         prefix.messages_left -= 1;
-        let tag = prefix.key.encrypt(&suffix, &self.associated_data, &mut token.as_mut_slice()[VALUE_START..]);
-        token.extend_from_slice(&tag);
-        Ok(self.buffer.as_slice())
+        tag.copy_from_slice(&prefix.key.encrypt(&suffix, &self.associated_data, padded));
+        Ok(token)
     }
 }
 
@@ -93,6 +90,7 @@ impl fmt::Debug for TokenEncryptor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::associated_data::Place;
     use crate::secret::SecretKey;
 
     const PLACE: Place<'static> =
@@ -104,7 +102,7 @@ mod tests {
     }
 
     fn nonce_of(encryptor: &mut TokenEncryptor) -> (Vec<u8>, Vec<u8>) {
-        let token = encryptor.encrypt(&PLACE, 32, b"\"+65 9123 4567\"").unwrap();
+        let token = encryptor.encrypt(&AssociatedData::new(&PLACE), 32, b"\"+65 9123 4567\"").unwrap();
         (token[9..21].to_vec(), token[21..33].to_vec())
     }
 
@@ -171,7 +169,7 @@ mod tests {
             };
             let suffix = *nonce.last_chunk().unwrap();
             let binary =
-                encryptor.encrypt_with(&place, vector.minimum, vector.value.as_bytes(), suffix).unwrap().to_vec();
+                encryptor.encrypt_with(&AssociatedData::new(&place), vector.minimum, vector.value.as_bytes(), suffix).unwrap().to_vec();
             let mut text = Vec::new();
             super::super::token::write_text(&binary, &mut text);
             assert_eq!(String::from_utf8(text).unwrap(), vector.token, "{}", vector.value);
