@@ -173,7 +173,11 @@ const CASES: &[(Verdict, &str, &[u8])] = &[
     (IAccepted, "a number that no 64 bits hold", b"123456789012345678901234567890"),
     (IAccepted, "a number over the range of f64", b"1e400"),
     (IAccepted, "a number under the range of f64", b"-1e-400"),
-    (IAccepted, "an exponent that no 64 bits hold", b"0.4e00669999999999999999999999999999999999999999999999969999999006"),
+    (
+        IAccepted,
+        "an exponent that no 64 bits hold",
+        b"0.4e00669999999999999999999999999999999999999999999999969999999006",
+    ),
     (IAccepted, "more digits than f64 tells apart", b"0.1000000000000000055511151231257827021181583404541015625"),
     (N, "plus", b"+1"),
     (N, "plus and minus", b"[+-1]"),

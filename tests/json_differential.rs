@@ -63,17 +63,83 @@ type Address = Vec<usize>;
 
 /// Parts of names and texts, in several spellings.
 const PIECES: &[&str] = &[
-    "a", "b", "phone", "\\u0061", "ph\\u006Fne", "\\n", "\\/", "/", "\\\\", "\\\"", "\u{e9}", "\\u00e9", "\\u00E9", "\u{674e}",
-    "\u{1f600}", "\\ud83d\\ude00", "\\u0000", " ", "fs1.", "\u{7f}", "\u{2028}", "\\b\\f\\r\\t", "{", "]", ",", ":", "0", "1",
+    "a",
+    "b",
+    "phone",
+    "\\u0061",
+    "ph\\u006Fne",
+    "\\n",
+    "\\/",
+    "/",
+    "\\\\",
+    "\\\"",
+    "\u{e9}",
+    "\\u00e9",
+    "\\u00E9",
+    "\u{674e}",
+    "\u{1f600}",
+    "\\ud83d\\ude00",
+    "\\u0000",
+    " ",
+    "fs1.",
+    "\u{7f}",
+    "\u{2028}",
+    "\\b\\f\\r\\t",
+    "{",
+    "]",
+    ",",
+    ":",
+    "0",
+    "1",
 ];
 const NAMES: &[&str] = &[
-    "a", "\\u0061", "b", "\\u0062", "c", "phone", "ph\\u006fne", "\\u0070\\u0068\\u006f\\u006e\\u0065", "a b", "a\\u0020b",
-    "\u{e9}", "\\u00e9", "\u{1f600}", "\\ud83d\\ude00", "", "0", "\\u0030", "1", "A", "a\\u0000", "it's", "it\\u0027s",
+    "a",
+    "\\u0061",
+    "b",
+    "\\u0062",
+    "c",
+    "phone",
+    "ph\\u006fne",
+    "\\u0070\\u0068\\u006f\\u006e\\u0065",
+    "a b",
+    "a\\u0020b",
+    "\u{e9}",
+    "\\u00e9",
+    "\u{1f600}",
+    "\\ud83d\\ude00",
+    "",
+    "0",
+    "\\u0030",
+    "1",
+    "A",
+    "a\\u0000",
+    "it's",
+    "it\\u0027s",
 ];
 const POLICY_NAMES: &[&str] = &["a", "b", "c", "phone", "a b", "\u{e9}", "\u{1f600}", "", "0", "1", "it's", "a\0"];
 const SCALARS: &[&str] = &[
-    "0", "-0", "1", "-1", "10", "0.0", "1.10", "-12.5e-3", "1e5", "1E+5", "0e0", "1e400", "-1e-400", "123456789012345678901234567890",
-    "true", "false", "null", "null", "\"\"", "\"a\"", "\"\\ud800\"", "\"\\udc00\\ud800\"",
+    "0",
+    "-0",
+    "1",
+    "-1",
+    "10",
+    "0.0",
+    "1.10",
+    "-12.5e-3",
+    "1e5",
+    "1E+5",
+    "0e0",
+    "1e400",
+    "-1e-400",
+    "123456789012345678901234567890",
+    "true",
+    "false",
+    "null",
+    "null",
+    "\"\"",
+    "\"a\"",
+    "\"\\ud800\"",
+    "\"\\udc00\\ud800\"",
 ];
 const BLANKS: &[&str] = &["", "", "", "", " ", "\n", "\t", "\r\n", "  "];
 /// What mutations put in.
@@ -101,7 +167,8 @@ fn name() -> impl Strategy<Value = String> {
 
 fn document() -> impl Strategy<Value = String> {
     let value = scalar().prop_recursive(5, 32, 4, |value| {
-        let element = (blank(), value.clone(), blank()).prop_map(|(before, value, after)| format!("{before}{value}{after}"));
+        let element =
+            (blank(), value.clone(), blank()).prop_map(|(before, value, after)| format!("{before}{value}{after}"));
         let member = (blank(), name(), blank(), blank(), value, blank())
             .prop_map(|(a, name, b, c, value, d)| format!("{a}\"{name}\"{b}:{c}{value}{d}"));
         prop_oneof![
@@ -313,7 +380,9 @@ fn children(node: &Tree) -> Vec<(usize, Option<&str>, &Tree)> {
     match &node.node {
         Node::Scalar => Vec::new(),
         Node::Array(elements) => (0..).zip(elements).map(|(place, child)| (place, None, child)).collect(),
-        Node::Object(members) => (0..).zip(members).map(|(place, (name, child))| (place, Some(&**name), child)).collect(),
+        Node::Object(members) => {
+            (0..).zip(members).map(|(place, (name, child))| (place, Some(&**name), child)).collect()
+        }
     }
 }
 
@@ -373,7 +442,11 @@ fn check(cipher: &FieldCipher, paths: &Paths, document: &[u8], cut: usize) -> Ou
     let [input, output] = [document, &stored].map(|text| tree(str::from_utf8(text).unwrap()));
     let (Some(input), Some(output)) = (input, output) else { return Outcome::Unbuildable };
     let selected = paths.iter().enumerate().flat_map(|(field, paths)| {
-        paths.iter().flat_map(|path| select_nodes(&input, path)).map(move |address| (address, field)).collect::<Vec<_>>()
+        paths
+            .iter()
+            .flat_map(|path| select_nodes(&input, path))
+            .map(move |address| (address, field))
+            .collect::<Vec<_>>()
     });
     Outcome::Accepted(compare(cipher, &selected.collect(), &Address::new(), &input, &output))
 }
@@ -394,7 +467,8 @@ fn plain_paths() -> Paths {
 
 /// Runs `check` over `cases` random inputs, and reports how many had each outcome.
 fn run<S: Strategy>(cases: u32, strategy: S, mut check: impl FnMut(S::Value) -> Outcome) -> (u32, u32, u32, usize) {
-    let config = ProptestConfig { failure_persistence: None, max_shrink_iters: 2000, ..ProptestConfig::with_cases(cases) };
+    let config =
+        ProptestConfig { failure_persistence: None, max_shrink_iters: 2000, ..ProptestConfig::with_cases(cases) };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let counts = std::cell::Cell::new((0, 0, 0, 0));
     let check = std::cell::RefCell::new(&mut check);
@@ -508,7 +582,8 @@ fn every_line_is_accepted_or_refused_as_by_serde_json() {
 #[test]
 fn containers_stand_in_each_other_to_128_and_no_deeper() {
     let cipher = plain_cipher();
-    let shapes: [(&str, &str); 5] = [("[", "]"), ("{\"x\":", "}"), ("{\"phone\":", "}"), ("[ 0 ,", "]"), ("{\"a\":", "}")];
+    let shapes: [(&str, &str); 5] =
+        [("[", "]"), ("{\"x\":", "}"), ("{\"phone\":", "}"), ("[ 0 ,", "]"), ("{\"a\":", "}")];
     for depth in 1..=140 {
         for (open, close) in shapes {
             for core in ["0", "[]", "{}", "\"x\""] {
@@ -518,7 +593,10 @@ fn containers_stand_in_each_other_to_128_and_no_deeper() {
                 assert_eq!(is_accepted, own <= DEEPEST, "{own} of {open}");
                 let is_built = serde_json::from_str::<serde_json::Value>(&document).is_ok();
                 assert_eq!(is_built, own < DEEPEST, "{own} of {open}, built by serde_json");
-                assert!(serde_json::from_str::<IgnoredAny>(&document).is_ok(), "{own} of {open}, skipped by serde_json");
+                assert!(
+                    serde_json::from_str::<IgnoredAny>(&document).is_ok(),
+                    "{own} of {open}, skipped by serde_json"
+                );
             }
         }
     }
@@ -532,7 +610,8 @@ fn containers_stand_in_each_other_to_128_and_no_deeper() {
 #[test]
 fn random_nesting_around_the_bound_is_accepted_or_refused_as_stated() {
     let (cipher, paths) = (plain_cipher(), plain_paths());
-    let shapes = &[("[", "]"), ("{\"x\":", "}"), ("{\"phone\":", "}"), ("{\"a\":", "}"), ("{\"b\":", "}"), ("[1,", "]")][..];
+    let shapes =
+        &[("[", "]"), ("{\"x\":", "}"), ("{\"phone\":", "}"), ("{\"a\":", "}"), ("{\"b\":", "}"), ("[1,", "]")][..];
     let (accepted, refused, ..) = run(600, (vec(select(shapes), 122..132), document()), |(shapes, core)| {
         let open: String = shapes.iter().map(|(open, _)| *open).collect();
         let close: String = shapes.iter().rev().map(|(_, close)| *close).collect();

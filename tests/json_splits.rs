@@ -347,7 +347,9 @@ fn after_an_error_every_call_fails() {
     for framing in [Framing::Single, Framing::Lines] {
         for cause in causes {
             for cut in 0..cause.len() {
-                for next in [&b""[..], b" ", b"\n", b"\t\r", b"}", b"\"", b"\"}", b"\"]]", b"]]]", b"}}}", b"{}", b"1", b"l"] {
+                for next in
+                    [&b""[..], b" ", b"\n", b"\t\r", b"}", b"\"", b"\"}", b"\"]]", b"]]]", b"}}}", b"{}", b"1", b"l"]
+                {
                     let mut stream = encryptor(&cipher, framing);
                     let mut out = Vec::new();
                     stream.feed(&cause[..cut], &mut out).unwrap();
@@ -356,7 +358,8 @@ fn after_an_error_every_call_fails() {
                     let fed = stream.feed(next, &mut out).is_ok();
                     let finished = stream.finish(&mut out).is_ok();
                     if fed || finished || out.len() != before {
-                        lenient.push([&cause[..cut], &cause[cut..], next].map(|chunk| chunk.escape_ascii().to_string()));
+                        lenient
+                            .push([&cause[..cut], &cause[cut..], next].map(|chunk| chunk.escape_ascii().to_string()));
                     }
                 }
             }

@@ -35,8 +35,15 @@ fn between_tokens(output: &[u8]) -> Vec<&str> {
 #[test]
 fn a_policy_that_matches_nothing_changes_no_byte() {
     let cipher = cipher(&[("phone", "$..phone"), ("other", "$.customer.list[3]['no such']")]);
-    let documents =
-        [AWKWARD, "0", " null\n", "\"\\ud800\"", "[]", "[ 1.0 , 1.00 ]", "{\"Phone\":1,\"phone \":2,\"phones\":3,\"pho\":4}"];
+    let documents = [
+        AWKWARD,
+        "0",
+        " null\n",
+        "\"\\ud800\"",
+        "[]",
+        "[ 1.0 , 1.00 ]",
+        "{\"Phone\":1,\"phone \":2,\"phones\":3,\"pho\":4}",
+    ];
     for document in documents {
         assert_eq!(cipher.encrypt_json(document.as_bytes()).unwrap(), document.as_bytes());
         assert_eq!(cipher.decrypt_json(document.as_bytes()).unwrap(), document.as_bytes());
@@ -78,7 +85,8 @@ fn white_space_around_a_tagged_value_is_not_part_of_it() {
 #[test]
 fn every_occurrence_of_a_repeated_name_is_encrypted() {
     let cipher = cipher(&[("phone", "$.phone"), ("inner", "$.x.phone"), ("all", "$.all[*]")]);
-    let document = br#"{"phone":1,"x":{"phone":2,"phone":3},"ph\u006fne":4,"\u0070hone":5,"all":[6],"all":[7,8],"phone":null}"#;
+    let document =
+        br#"{"phone":1,"x":{"phone":2,"phone":3},"ph\u006fne":4,"\u0070hone":5,"all":[6],"all":[7,8],"phone":null}"#;
     let stored = cipher.encrypt_json(document).unwrap();
     let expected = [
         r#"{"phone":"#,

@@ -90,8 +90,16 @@ async fn what_is_not_json_never_reaches_the_service() {
 
 #[tokio::test]
 async fn what_is_not_utf8_never_reaches_the_service() {
-    let bad: [&[u8]; 8] =
-        [b"\xff", b"\x80", b"\xc0\x80", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\xf0\x80\x80\xaf", b"\xf4\x90\x80\x80"];
+    let bad: [&[u8]; 8] = [
+        b"\xff",
+        b"\x80",
+        b"\xc0\x80",
+        b"\xc3",
+        b"\xe2\x82",
+        b"\xed\xa0\x80",
+        b"\xf0\x80\x80\xaf",
+        b"\xf4\x90\x80\x80",
+    ];
     let documents: Vec<Vec<u8>> = bad
         .iter()
         .flat_map(|bad| {
@@ -128,7 +136,8 @@ async fn nesting_is_bounded() {
 
 #[tokio::test]
 async fn a_lone_surrogate_comes_back_as_it_was() {
-    let sent = r#"{"note": "\ud800", "phone": "\udc00 9123 \uD83D", "\ud800": 1, "x\udfff": {"phone": "\ud83d\ude00\ude00"}}"#;
+    let sent =
+        r#"{"note": "\ud800", "phone": "\udc00 9123 \uD83D", "\ud800": 1, "x\udfff": {"phone": "\ud83d\ude00\ude00"}}"#;
     let recorder = Recorder::echoing();
     let server = Server::axum(layer(), &recorder).await;
     let reply = server.post(JSON, sent).await;
@@ -325,7 +334,8 @@ async fn an_absurd_length_is_only_a_claim() {
     let recorder = Recorder::echoing();
     let server = Server::hyper(layer().whole_body_limit(u64::MAX), &recorder).await;
     for length in [1 << 40, i64::MAX as u64, u64::MAX - 16] {
-        let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+        let head =
+            format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
         let reply = server.raw(format!("{head}Tan Wei Ming")).await;
         assert!(reply.head.starts_with("http/1.1 400 "), "{}", reply.head);
         assert!(reply.text().contains("malformed") && !reply.text().contains("Tan"), "{}", reply.text());

@@ -149,7 +149,8 @@ async fn what_a_patch_stores_opens_at_its_place() {
     .await;
     let operations: serde_json::Value = serde_json::from_slice(&seen).unwrap();
     let cipher = cipher();
-    let open = |field, token: &serde_json::Value| cipher.decrypt_value::<String>(field, token.as_str().unwrap()).unwrap();
+    let open =
+        |field, token: &serde_json::Value| cipher.decrypt_value::<String>(field, token.as_str().unwrap()).unwrap();
     assert_eq!(open("phone", &operations[0]["value"]), "+65 9123 4567");
     assert_eq!(open("email", &operations[1]["value"]["email"]), "tan.wei@example.com");
 }
@@ -211,7 +212,8 @@ async fn operations_that_would_lose_or_leak_a_tagged_value_are_refused() {
         let detail = refuses(patch_layer(), PATCH, &format!("[{operation}]"), 422, "refused").await;
         assert!(detail.contains("JSON Patch"), "{detail}");
         // One operation spoils the patch, wherever it stands.
-        let patch = format!(r#"[{{"op":"add","path":"/note","value":1}},{operation},{{"op":"remove","path":"/note"}}]"#);
+        let patch =
+            format!(r#"[{{"op":"add","path":"/note","value":1}},{operation},{{"op":"remove","path":"/note"}}]"#);
         refuses(patch_layer(), PATCH, &patch, 422, "refused").await;
     }
 }
@@ -332,7 +334,10 @@ async fn a_token_in_a_patch_is_refused() {
     let token = token("phone", "+65 9123 4567");
     for patch in [
         format!(r#"[{{"op":"add","path":"/phone","value":"{token}"}}]"#),
-        format!(r#"[{{"op":"add","path":"/people/-","value":[{{"phone":"{}"}}]}}]"#, token.replace("fs1.", "\\u0066s1.")),
+        format!(
+            r#"[{{"op":"add","path":"/people/-","value":[{{"phone":"{}"}}]}}]"#,
+            token.replace("fs1.", "\\u0066s1.")
+        ),
     ] {
         let detail = refuses(layer(), PATCH, &patch, 422, "token_submitted").await;
         assert!(detail.contains("`phone`"), "{detail}");

@@ -12,9 +12,7 @@ use axum::routing::post;
 use fieldseal::{FieldCipher, FieldEncryptionLayer, Scope};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName};
-use support::{
-    CUSTOMER, Frames, JSON, Recorder, STORED_CUSTOMER, Server, cipher, keys, layer, masked, policy, token,
-};
+use support::{CUSTOMER, Frames, JSON, Recorder, STORED_CUSTOMER, Server, cipher, keys, layer, masked, policy, token};
 
 #[tokio::test]
 async fn a_posted_document_is_stored_encrypted_and_comes_back_in_the_clear() {
@@ -35,7 +33,10 @@ async fn a_posted_document_is_stored_encrypted_and_comes_back_in_the_clear() {
 #[tokio::test]
 async fn a_service_that_stores_what_it_gets_holds_no_plaintext() {
     type Store = Arc<Mutex<Vec<String>>>;
-    async fn create(State(store): State<Store>, customer: String) -> (http::StatusCode, [(HeaderName, &'static str); 1], String) {
+    async fn create(
+        State(store): State<Store>,
+        customer: String,
+    ) -> (http::StatusCode, [(HeaderName, &'static str); 1], String) {
         store.lock().unwrap().push(customer.clone());
         (http::StatusCode::CREATED, [(CONTENT_TYPE, JSON)], customer)
     }
@@ -117,7 +118,8 @@ async fn null_stays_null_unless_the_field_encrypts_it() {
 #[tokio::test]
 async fn the_length_of_a_token_tells_the_tag_and_not_the_value() {
     let long = "x".repeat(60);
-    let sent = format!(r#"{{"name": "Ng", "phone": "1", "email": "{long}", "address": "{long}{long}", "remark": "{long}"}}"#);
+    let sent =
+        format!(r#"{{"name": "Ng", "phone": "1", "email": "{long}", "address": "{long}{long}", "remark": "{long}"}}"#);
     let stored = r#"{"name": "<112>", "phone": "<112>", "email": "<155>", "address": "<240>", "remark": "<155>"}"#;
     there_and_back(JSON, &sent, stored).await;
     let sent = sent.replace(&long, "x");
@@ -203,7 +205,8 @@ async fn a_body_that_cannot_be_looked_into_is_refused() {
             for media_type in *media_types {
                 request = request.header(CONTENT_TYPE, *media_type);
             }
-            let body = if is_length_known { Body::from(CUSTOMER) } else { Frames::cut(CUSTOMER.as_bytes(), &[9]).into_body() };
+            let body =
+                if is_length_known { Body::from(CUSTOMER) } else { Frames::cut(CUSTOMER.as_bytes(), &[9]).into_body() };
             let reply = server.send(request.body(body).unwrap()).await;
             let detail = reply.refusal(415, "unsupported_media_type");
             assert!(detail.contains("JSON"), "{detail} does not say what to send instead of {media_types:?}");
@@ -236,7 +239,8 @@ async fn an_empty_body_passes_whatever_its_type() {
     let recorder = Recorder::answering("text/plain", "done");
     let server = Server::axum(layer(), &recorder).await;
     for method in ["GET", "POST", "DELETE"] {
-        for media_type in [None, Some(JSON), Some("text/plain"), Some("application/json-patch+json"), Some("nonsense")] {
+        for media_type in [None, Some(JSON), Some("text/plain"), Some("application/json-patch+json"), Some("nonsense")]
+        {
             for body in [Body::empty(), Frames::default().into_body()] {
                 let mut request = server.request(method, "/customers/7");
                 if let Some(media_type) = media_type {
@@ -304,7 +308,8 @@ async fn identity_is_asked_for_even_where_the_client_asked_for_nothing() {
 async fn a_part_of_a_document_cannot_be_written() {
     let recorder = Recorder::echoing();
     let server = Server::axum(layer(), &recorder).await;
-    let request = server.request("PUT", "/customers/7").header(CONTENT_TYPE, JSON).header(CONTENT_RANGE, "bytes 0-9/100");
+    let request =
+        server.request("PUT", "/customers/7").header(CONTENT_TYPE, JSON).header(CONTENT_RANGE, "bytes 0-9/100");
     let reply = server.send(request.body(CUSTOMER.into()).unwrap()).await;
     assert!(reply.refusal(400, "malformed").contains("part"));
     assert_eq!(recorder.calls(), 0);
@@ -357,11 +362,13 @@ async fn a_query_that_names_a_protected_field_is_refused() {
 async fn any_other_query_passes_as_it_is() {
     let recorder = Recorder::answering("text/plain", "done");
     let server = Server::axum(layer(), &recorder).await;
-    let queries = ["page=2&sort=-id", "q=phone", "telephone=1", "phone_verified=true", "a=%70%C3%A9+b&a=&&=x", "%FF=1", ""];
+    let queries =
+        ["page=2&sort=-id", "q=phone", "telephone=1", "phone_verified=true", "a=%70%C3%A9+b&a=&&=x", "%FF=1", ""];
     for query in queries {
         assert_eq!(server.get(&format!("/customers?{query}")).await.status, 200, "{query}");
     }
-    let seen: Vec<String> = recorder.received().iter().map(|seen| seen.uri.query().unwrap_or_default().to_owned()).collect();
+    let seen: Vec<String> =
+        recorder.received().iter().map(|seen| seen.uri.query().unwrap_or_default().to_owned()).collect();
     assert_eq!(seen, queries);
 }
 
@@ -377,7 +384,10 @@ async fn a_value_that_fits_no_token_is_refused() {
     let server = Server::hyper(layer(), &recorder).await;
     let reply = server.post(JSON, longest.clone()).await;
     assert_eq!((reply.status.as_u16(), &reply.body[..]), (200, longest.as_bytes()));
-    assert_eq!(masked(recorder.only().bytes()), format!(r#"{{"phone": "<{}>"}}"#, 4 + ((1 << 20) + 49_usize) * 8 / 6 + 1));
+    assert_eq!(
+        masked(recorder.only().bytes()),
+        format!(r#"{{"phone": "<{}>"}}"#, 4 + ((1 << 20) + 49_usize) * 8 / 6 + 1)
+    );
 }
 
 #[tokio::test]

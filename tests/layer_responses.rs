@@ -10,7 +10,8 @@ use fieldseal::{FieldCipher, FieldEncryptionLayer};
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RETRY_AFTER};
 use http::{HeaderMap, Response};
 use support::{
-    CUSTOMER, Frames, JSON, Ledger, Recorder, Reply, STORED_CUSTOMER, Server, cipher, keys, layer, masked, policy, token,
+    CUSTOMER, Frames, JSON, Ledger, Recorder, Reply, STORED_CUSTOMER, Server, cipher, keys, layer, masked, policy,
+    token,
 };
 
 /// What a storage holds of `document`.
@@ -47,7 +48,8 @@ async fn a_stored_list_is_opened() {
 #[tokio::test]
 async fn every_status_and_every_kind_of_json_is_opened() {
     for status in [200, 201, 202, 203, 226, 300, 400, 404, 409, 422, 500, 503, 599] {
-        let reply = answered(status, &[("content-type", "application/problem+json; charset=utf-8")], stored(CUSTOMER)).await;
+        let reply =
+            answered(status, &[("content-type", "application/problem+json; charset=utf-8")], stored(CUSTOMER)).await;
         assert_eq!((reply.status.as_u16(), reply.text()), (status, CUSTOMER));
     }
     const KINDS: [&[(&str, &str)]; 5] = [
@@ -71,7 +73,8 @@ async fn lines_are_opened_one_by_one() {
     assert_eq!(masked(&stored), "{\"phone\": \"<112>\"}\r\n\n{\"phone\": \"<112>\"}\n{\"id\": 3}");
     let reply = answered(200, &[("content-type", "application/jsonl")], stored.clone()).await;
     assert_eq!((reply.status.as_u16(), reply.text()), (200, sent));
-    let reply = answered(200, &[("content-type", "application/jsonl")], [&stored[..], b"\n{\"phone\": \"3\"}"].concat()).await;
+    let reply =
+        answered(200, &[("content-type", "application/jsonl")], [&stored[..], b"\n{\"phone\": \"3\"}"].concat()).await;
     reply.refusal(500, "unreadable");
 }
 
@@ -148,7 +151,8 @@ async fn what_the_service_says_of_the_stored_form_is_removed() {
 async fn opened_documents_are_kept_out_of_caches_unless_the_service_says_otherwise() {
     let reply = answered(200, &[("content-type", JSON)], stored(CUSTOMER)).await;
     assert_eq!(reply.headers[CACHE_CONTROL], "no-store");
-    let reply = answered(200, &[("content-type", JSON), ("cache-control", "private, max-age=5")], stored(CUSTOMER)).await;
+    let reply =
+        answered(200, &[("content-type", JSON), ("cache-control", "private, max-age=5")], stored(CUSTOMER)).await;
     assert_eq!(reply.headers.get_all(CACHE_CONTROL).iter().collect::<Vec<_>>(), ["private, max-age=5"]);
 }
 
@@ -202,8 +206,15 @@ async fn json_that_was_not_asked_for_in_this_form_is_no_answer() {
 async fn malformed_json_from_the_service_is_no_answer() {
     let mut cut = stored(CUSTOMER);
     cut.truncate(cut.len() - 1);
-    let documents =
-        [cut, b"{".to_vec(), b"Tan Wei Ming".to_vec(), b"{} {}".to_vec(), b" ".to_vec(), b"\xef\xbb\xbf{}".to_vec(), b"\"\xff\"".to_vec()];
+    let documents = [
+        cut,
+        b"{".to_vec(),
+        b"Tan Wei Ming".to_vec(),
+        b"{} {}".to_vec(),
+        b" ".to_vec(),
+        b"\xef\xbb\xbf{}".to_vec(),
+        b"\"\xff\"".to_vec(),
+    ];
     for document in documents {
         let reply = answered(200, &[("content-type", JSON), ("set-cookie", "a=b")], document).await;
         assert_eq!(reply.refusal(502, "service"), "The service gave an answer that cannot be read.");
@@ -234,11 +245,14 @@ async fn an_answer_over_the_limit_is_none() {
     let list = format!("[{CUSTOMER},{CUSTOMER}]");
     let stored = stored(&list);
     let limit = stored.len() as u64;
-    for (limit, is_length_known, status) in [(limit, true, 200), (limit, false, 200), (limit - 1, true, 502), (limit - 1, false, 502)] {
+    for (limit, is_length_known, status) in
+        [(limit, true, 200), (limit, false, 200), (limit - 1, true, 502), (limit - 1, false, 502)]
+    {
         for whole in [1, 64 * 1024] {
             let stored = stored.clone();
             let recorder = Recorder::new(move |_| {
-                let body = if is_length_known { stored.clone().into() } else { Frames::cut(&stored, &[100]).into_body() };
+                let body =
+                    if is_length_known { stored.clone().into() } else { Frames::cut(&stored, &[100]).into_body() };
                 Response::builder().header(CONTENT_TYPE, JSON).body(body).unwrap()
             });
             let server = Server::axum(layer().body_limit(limit).whole_body_limit(whole), &recorder).await;
@@ -266,7 +280,8 @@ fn flipped(text: &str, byte: usize, mask: u8) -> String {
 async fn whatever_does_not_open_sounds_the_same() {
     let good = token("phone", "+65 9123 4567");
     let other_key = FieldCipher::new(policy("customers"), keys(8)).encrypt_value("phone", "+65 9123 4567").unwrap();
-    let other_collection = FieldCipher::new(policy("couriers"), keys(7)).encrypt_value("phone", "+65 9123 4567").unwrap();
+    let other_collection =
+        FieldCipher::new(policy("couriers"), keys(7)).encrypt_value("phone", "+65 9123 4567").unwrap();
     let other_scope = cipher().in_scope(fieldseal::Scope::new().tenant("acme")).unwrap();
     let email = token("email", "tan.wei@example.com");
     let (last, standard) = (email.len() - 1, good.replacen(['A', 'g', 'w', 'Q'], "+", 3));
@@ -275,7 +290,11 @@ async fn whatever_does_not_open_sounds_the_same() {
         ("nonce", quoted(&flipped(&good, 9, 0x80)), AuditKind::DecryptionFailed),
         ("ciphertext", quoted(&flipped(&good, 40, 1)), AuditKind::DecryptionFailed),
         ("tag", quoted(&flipped(&good, 80, 1)), AuditKind::DecryptionFailed),
-        ("another key's under our key's id", quoted(&format!("{}{}", &good[..16], &other_key[16..])), AuditKind::DecryptionFailed),
+        (
+            "another key's under our key's id",
+            quoted(&format!("{}{}", &good[..16], &other_key[16..])),
+            AuditKind::DecryptionFailed,
+        ),
         ("another field's", quoted(&email), AuditKind::DecryptionFailed),
         ("another collection's", quoted(&other_collection), AuditKind::DecryptionFailed),
         ("another tenant's", quoted(&other_scope.encrypt_value("phone", "1").unwrap()), AuditKind::DecryptionFailed),
@@ -283,7 +302,11 @@ async fn whatever_does_not_open_sounds_the_same() {
         ("too long", quoted(&format!("{good}A")), AuditKind::DecryptionFailed),
         ("padded", quoted(&format!("{good}=")), AuditKind::DecryptionFailed),
         ("of another alphabet", quoted(&standard), AuditKind::DecryptionFailed),
-        ("of bits that are not zero", quoted(&format!("{}{}", &email[..last], next(&email[last..]))), AuditKind::DecryptionFailed),
+        (
+            "of bits that are not zero",
+            quoted(&format!("{}{}", &email[..last], next(&email[last..]))),
+            AuditKind::DecryptionFailed,
+        ),
         ("nothing but the mark", quoted("fs1."), AuditKind::DecryptionFailed),
         ("plaintext", quoted("+65 9123 4567"), AuditKind::NotEncrypted),
         ("empty", quoted(""), AuditKind::NotEncrypted),
@@ -338,7 +361,8 @@ async fn a_key_that_is_not_there_is_worth_another_try() {
     let key_id = DataKeyOf(8).id();
     for value in [other_key, flipped(&token("phone", "+65 9123 4567"), 1, 1)] {
         let document = format!(r#"{{"phone": "{value}"}}"#);
-        let server = Server::axum(FieldEncryptionLayer::new(cipher.clone()), &Recorder::answering(JSON, document)).await;
+        let server =
+            Server::axum(FieldEncryptionLayer::new(cipher.clone()), &Recorder::answering(JSON, document)).await;
         let reply = server.get("/customers/7").await;
         let detail = reply.refusal(503, "keys_unavailable");
         assert_eq!(detail, "Protected values cannot be read or written at the moment.");

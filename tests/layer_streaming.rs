@@ -6,8 +6,8 @@ mod support;
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,7 +19,10 @@ use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use support::{CUSTOMER, Frames, JSON, RawReply, Recorder, Reply, STORED_CUSTOMER, Server, channel, cipher, layer, list, masked, token, within};
+use support::{
+    CUSTOMER, Frames, JSON, RawReply, Recorder, Reply, STORED_CUSTOMER, Server, channel, cipher, layer, list, masked,
+    token, within,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::sync::Notify;
@@ -101,9 +104,13 @@ async fn a_document_can_be_cut_anywhere() {
 async fn the_limit_of_whole_bodies_is_64_kib_unless_set() {
     let document = |length: usize| format!(r#"{{"phone":"9123","note":"{}"}}"#, "x".repeat(length - 26));
     let small = document(100);
-    for (limit, length, is_whole) in
-        [(None, 65_536, true), (None, 65_537, false), (Some(99), 100, false), (Some(100), 100, true), (Some(0), 100, false)]
-    {
+    for (limit, length, is_whole) in [
+        (None, 65_536, true),
+        (None, 65_537, false),
+        (Some(99), 100, false),
+        (Some(100), 100, true),
+        (Some(0), 100, false),
+    ] {
         let recorder = Recorder::answering(JSON, cipher().encrypt_json(small.as_bytes()).unwrap());
         let layer = limit.map_or(layer(), |limit| layer().whole_body_limit(limit));
         let server = Server::axum(layer, &recorder).await;
@@ -155,15 +162,28 @@ async fn a_fault_in_a_request_that_flows_is_answered_by_the_layer() {
 
 #[tokio::test]
 async fn a_service_that_fails_on_a_broken_body_is_not_what_the_client_hears_of() {
-    let service = layer().whole_body_limit(16).layer(tower::service_fn(
-        |request: Request<FieldBody<Incoming>>| async move {
+    let service =
+        layer().whole_body_limit(16).layer(tower::service_fn(|request: Request<FieldBody<Incoming>>| async move {
             request.into_body().collect().await?;
             Ok::<_, BoxError>(Response::new(Body::empty()))
-        },
-    ));
+        }));
     let server = Server::service(service).await;
-    server.post(JSON, Frames::cut(b"{\"phone\": \"9123\", \"name\" \"Tan Wei Ming\"}", &[20]).into_body()).await.refusal(400, "malformed");
-    assert!(server.try_send(server.request("POST", "/").header(CONTENT_TYPE, JSON).body(Frames::cut(&list(1000), &[20]).into_body()).unwrap()).await.is_ok());
+    server
+        .post(JSON, Frames::cut(b"{\"phone\": \"9123\", \"name\" \"Tan Wei Ming\"}", &[20]).into_body())
+        .await
+        .refusal(400, "malformed");
+    assert!(
+        server
+            .try_send(
+                server
+                    .request("POST", "/")
+                    .header(CONTENT_TYPE, JSON)
+                    .body(Frames::cut(&list(1000), &[20]).into_body())
+                    .unwrap()
+            )
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -265,7 +285,8 @@ async fn a_service_can_pipe_its_request_into_its_response() {
     let list = list(500_000);
     assert!(server.post(JSON, Frames::cut(&list, &LENGTHS).into_body()).await.body == list);
     let broken = [&list[..list.len() - 1], b",\"Tan Wei Ming"].concat();
-    let request = server.request("POST", "/").header(CONTENT_TYPE, JSON).body(Frames::cut(&broken, &LENGTHS).into_body());
+    let request =
+        server.request("POST", "/").header(CONTENT_TYPE, JSON).body(Frames::cut(&broken, &LENGTHS).into_body());
     assert!(server.try_send(request.unwrap()).await.is_err());
 }
 
@@ -521,7 +542,9 @@ async fn a_slow_sender_does_not_hold_up_others() {
     let mut slow = server.connect().await;
     let head = "POST /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
     let half = CUSTOMER.len() / 2;
-    slow.write_all(format!("{head}content-length: {}\r\n\r\n{}", CUSTOMER.len(), &CUSTOMER[..half]).as_bytes()).await.unwrap();
+    slow.write_all(format!("{head}content-length: {}\r\n\r\n{}", CUSTOMER.len(), &CUSTOMER[..half]).as_bytes())
+        .await
+        .unwrap();
     for _ in 0..3 {
         assert_eq!(server.post(JSON, CUSTOMER).await.text(), CUSTOMER);
     }

@@ -63,7 +63,8 @@ fn a_field_without_a_path_is_a_member_of_its_name_at_any_depth() {
 
 #[test]
 fn a_field_with_an_awkward_name_needs_no_path_either() {
-    for name in ["it's", "a\\b", "\\'", "a\"b", "$..x", "姓名", "e\u{301}", " ", "a.b[0]", "'", "\\", "\\u0041", "😀"] {
+    for name in ["it's", "a\\b", "\\'", "a\"b", "$..x", "姓名", "e\u{301}", " ", "a.b[0]", "'", "\\", "\\u0041", "😀"]
+    {
         let key = serde_json::to_string(name).unwrap();
         let cipher = cipher(build([field(name)]).unwrap_or_else(|error| panic!("{name}: {error}")));
         let stored = cipher.encrypt_json(format!("{{{key}:1}}").as_bytes()).unwrap();
@@ -145,7 +146,10 @@ fn names_have_1_to_255_bytes_and_no_control_character() {
         let collection = Policy::builder(name).field(field("phone")).build().unwrap_err();
         assert_says(&collection.to_string(), &["the collection's name", problem]);
         assert_says(&refusal([field(name).path("$.x")]), &["the name of a field", problem]);
-        assert_says(&refusal([Field::new("phone", Tag::custom(name.to_owned()))]), &["field `phone`", "tag's name", problem]);
+        assert_says(
+            &refusal([Field::new("phone", Tag::custom(name.to_owned()))]),
+            &["field `phone`", "tag's name", problem],
+        );
     }
 }
 
@@ -161,15 +165,28 @@ fn padding_is_a_power_of_two_from_32_to_4096() {
         assert!(build([field("phone").pad_to(bytes)]).is_ok(), "{bytes}");
     }
     for bytes in [0, 1, 16, 31, 33, 48, 96, 4095, 8192, usize::MAX] {
-        assert_says(&refusal([field("phone").pad_to(bytes)]), &["field `phone`", "power of two from 32 to 4,096", &bytes.to_string()]);
+        assert_says(
+            &refusal([field("phone").pad_to(bytes)]),
+            &["field `phone`", "power of two from 32 to 4,096", &bytes.to_string()],
+        );
     }
 }
 
 #[test]
 fn what_encryption_is_wrong_for_is_refused_by_name_and_by_path() {
     let passwords = [
-        "password", "Password", "PASSWORD", "user_password", "userPassword", "pass-word", "passwd", "pwd", "passphrase",
-        "password_hash", "passwordHash", "pass.word",
+        "password",
+        "Password",
+        "PASSWORD",
+        "user_password",
+        "userPassword",
+        "pass-word",
+        "passwd",
+        "pwd",
+        "passphrase",
+        "password_hash",
+        "passwordHash",
+        "pass.word",
     ];
     let verification_codes = ["cvv", "CVV", "cvc", "cvv2", "c_v_c_2", "card_verification_code", "cardVerificationCode"];
     for (names, reason) in [(&passwords[..], "hashed (Argon2id)"), (&verification_codes[..], "PCI DSS")] {
@@ -236,9 +253,9 @@ fn a_path_outside_the_subset_is_refused_at_its_character() {
 
 #[test]
 fn a_path_in_the_subset_is_taken_in_each_of_its_spellings() {
-    for path in [
-        "$.a", "$['a']", "$[\"a\"]", "$[ 'a' ]", "$[\t\"a\"\n]", "$['\\u0061']", "$..a", "$..['a']", "$..[ \"a\" ]",
-    ] {
+    for path in
+        ["$.a", "$['a']", "$[\"a\"]", "$[ 'a' ]", "$[\t\"a\"\n]", "$['\\u0061']", "$..a", "$..['a']", "$..[ \"a\" ]"]
+    {
         assert_eq!(seen(&[("f", path)], r#"{"a":1,"b":2}"#), r#"{"a":<f>,"b":2}"#, "{path}");
     }
     for path in ["$.*", "$[*]", "$[ * ]", "$..*", "$..[*]"] {
@@ -268,7 +285,10 @@ fn an_index_selects_elements_and_a_name_selects_members() {
     assert_eq!(seen(&[("f", "$.list['0']")], document), document);
     assert_eq!(seen(&[("f", "$..[0]")], document), r#"{"0":"member","list":[<f>,"one",[<f>]]}"#);
     assert_eq!(seen(&[("f", "$.list[2][0]")], document), r#"{"0":"member","list":["zero","one",[<f>]]}"#);
-    assert_eq!(seen(&[("f", "$.list[3]"), ("g", "$.list[1]")], document), r#"{"0":"member","list":["zero",<g>,["nested"]]}"#);
+    assert_eq!(
+        seen(&[("f", "$.list[3]"), ("g", "$.list[1]")], document),
+        r#"{"0":"member","list":["zero",<g>,["nested"]]}"#
+    );
 }
 
 #[test]
@@ -300,18 +320,34 @@ fn a_wildcard_selects_every_member_and_every_element() {
 fn a_descendant_segment_selects_at_every_depth() {
     let document = r#"{"p":1,"a":{"p":{"p":2}},"b":[[{"p":3}],{"c":{"p":4}}],"c":{"p":5}}"#;
     // The value of `$.a.p` is encrypted whole, with the `p` in it.
-    assert_eq!(seen(&[("f", "$..p")], document), r#"{"p":<f>,"a":{"p":<f>},"b":[[{"p":<f>}],{"c":{"p":<f>}}],"c":{"p":<f>}}"#);
-    assert_eq!(seen(&[("f", "$.b..p")], document), r#"{"p":1,"a":{"p":{"p":2}},"b":[[{"p":<f>}],{"c":{"p":<f>}}],"c":{"p":5}}"#);
-    assert_eq!(seen(&[("f", "$..c.p")], document), r#"{"p":1,"a":{"p":{"p":2}},"b":[[{"p":3}],{"c":{"p":<f>}}],"c":{"p":<f>}}"#);
-    assert_eq!(seen(&[("f", "$..b..c..p")], document), r#"{"p":1,"a":{"p":{"p":2}},"b":[[{"p":3}],{"c":{"p":<f>}}],"c":{"p":5}}"#);
-    assert_eq!(seen(&[("f", "$..p.p")], document), r#"{"p":1,"a":{"p":{"p":<f>}},"b":[[{"p":3}],{"c":{"p":4}}],"c":{"p":5}}"#);
+    assert_eq!(
+        seen(&[("f", "$..p")], document),
+        r#"{"p":<f>,"a":{"p":<f>},"b":[[{"p":<f>}],{"c":{"p":<f>}}],"c":{"p":<f>}}"#
+    );
+    assert_eq!(
+        seen(&[("f", "$.b..p")], document),
+        r#"{"p":1,"a":{"p":{"p":2}},"b":[[{"p":<f>}],{"c":{"p":<f>}}],"c":{"p":5}}"#
+    );
+    assert_eq!(
+        seen(&[("f", "$..c.p")], document),
+        r#"{"p":1,"a":{"p":{"p":2}},"b":[[{"p":3}],{"c":{"p":<f>}}],"c":{"p":<f>}}"#
+    );
+    assert_eq!(
+        seen(&[("f", "$..b..c..p")], document),
+        r#"{"p":1,"a":{"p":{"p":2}},"b":[[{"p":3}],{"c":{"p":<f>}}],"c":{"p":5}}"#
+    );
+    assert_eq!(
+        seen(&[("f", "$..p.p")], document),
+        r#"{"p":1,"a":{"p":{"p":<f>}},"b":[[{"p":3}],{"c":{"p":4}}],"c":{"p":5}}"#
+    );
     assert_eq!(seen(&[("f", "$..*")], document), r#"{"p":<f>,"a":<f>,"b":<f>,"c":<f>}"#);
     assert_eq!(seen(&[("f", "$..[1]")], "[0,[1,2],[3,[4,5]]]"), "[0,<f>,[3,<f>]]");
 }
 
 #[test]
 fn names_are_taken_as_they_are_written_in_unicode() {
-    let document = "{\"姓名\":1,\"\\u59d3\\u540d\":2,\"\u{e9}\":3,\"e\\u0301\":4,\"e\u{301}\":5,\"😀\":6,\"\\ud83d\\ude00\":7}";
+    let document =
+        "{\"姓名\":1,\"\\u59d3\\u540d\":2,\"\u{e9}\":3,\"e\\u0301\":4,\"e\u{301}\":5,\"😀\":6,\"\\ud83d\\ude00\":7}";
     assert_eq!(seen(&[("f", "$.姓名")], document), document.replace(":1", ":<f>").replace(":2", ":<f>"));
     assert_eq!(seen(&[("f", "$.\u{e9}")], document), document.replace(":3", ":<f>"));
     assert_eq!(seen(&[("f", "$['e\u{301}']")], document), document.replace(":4", ":<f>").replace(":5", ":<f>"));
@@ -327,8 +363,7 @@ fn fields_share_a_document_without_touching_each_other() {
         ("second", "$.list[1]"),
         ("address", "$.home.address"),
     ];
-    let document =
-        r#"{"name":"a","contacts":[{"phone":1,"name":"b"},{"phone":2}],"list":[1,2,3],"home":{"address":{"name":"c"}},"phone":3}"#;
+    let document = r#"{"name":"a","contacts":[{"phone":1,"name":"b"},{"phone":2}],"list":[1,2,3],"home":{"address":{"name":"c"}},"phone":3}"#;
     let expected = r#"{"name":<name>,"contacts":[{"phone":<phone>,"name":<name>},{"phone":<phone>}],"list":[<first>,<second>,3],"home":{"address":<address>},"phone":3}"#;
     assert_eq!(seen(&paths, document), expected);
 }
@@ -446,10 +481,13 @@ tag = "email"
         let cipher = cipher(policy);
         // 49 bytes beside the value, four characters for three bytes, and the mark.
         let length = |padded: usize| (4 * (49 + padded)).div_ceil(3) + 4;
-        for (name, padded) in [("phone", 128), ("nickname", 64), ("alias", 256), ("delivery address", 128), ("email", 64)] {
+        for (name, padded) in
+            [("phone", 128), ("nickname", 64), ("alias", 256), ("delivery address", 128), ("email", 64)]
+        {
             assert_eq!(token_length(&cipher, name), length(padded), "{name}");
         }
-        let stored = cipher.encrypt_json(br#"{"phone":null,"nickname":null,"email":"a","deliveries":[{"address":"b"}]}"#);
+        let stored =
+            cipher.encrypt_json(br#"{"phone":null,"nickname":null,"email":"a","deliveries":[{"address":"b"}]}"#);
         let stored = String::from_utf8(stored.unwrap()).unwrap();
         assert!(stored.starts_with(r#"{"phone":null,"nickname":"fs1."#), "{stored}");
         let prefixes: std::collections::HashSet<_> =
@@ -462,7 +500,8 @@ tag = "email"
         let policy = Policy::from_toml("collection = \"c\"\n[fields.phone]\ntag = \"phone\"\n").unwrap();
         let cipher = cipher(policy);
         assert_eq!(token_length(&cipher, "phone"), 112);
-        let stored = String::from_utf8(cipher.encrypt_json(br#"[{"phone":null},{"phone":1},{"phone":2}]"#).unwrap()).unwrap();
+        let stored =
+            String::from_utf8(cipher.encrypt_json(br#"[{"phone":null},{"phone":1},{"phone":2}]"#).unwrap()).unwrap();
         let prefixes: Vec<_> = stored.match_indices("fs1.").map(|(at, _)| &stored[at + 16..at + 32]).collect();
         assert_eq!(prefixes.len(), 2);
         assert_eq!(prefixes[0], prefixes[1]);
@@ -486,7 +525,11 @@ tag = "email"
             ("collection = \"c\"\n[fields.phone]\ntags = \"phone\"", 3, &["unknown field `tags`"]),
             ("collection = \"c\"\n[fields.phone]\npath = \"$.a\"\ntag = \"phone\"", 3, &["unknown field `path`"]),
             ("collection = \"c\"\n[fields.phone]\npad_to = 64", 2, &["missing field `tag`"]),
-            ("collection = \"c\"\n[fields.phone]\ntag = \"fone\"", 3, &["field `phone`", "no tag `fone`", "card_fragment", "[tags]"]),
+            (
+                "collection = \"c\"\n[fields.phone]\ntag = \"fone\"",
+                3,
+                &["field `phone`", "no tag `fone`", "card_fragment", "[tags]"],
+            ),
             ("collection = \"c\"\n[fields.phone]\ntag = \"Phone\"", 3, &["field `phone`", "no tag `Phone`"]),
             ("collection = \"c\"\n[fields.phone]\ntag = [\"phone\"]", 3, &["string"]),
             ("collection = \"c\"\n[fields.phone]\ntag = \"phone\"\npaths = \"$.a\"", 4, &["sequence"]),
@@ -496,7 +539,11 @@ tag = "email"
             ("collection = \"c\"\n[fields.phone]\ntag = \"phone\"\nencrypt_null = 1", 4, &["boolean"]),
             ("collection = \"c\"\n[fields.phone]\ntag = \"phone\"\n[fields.phone]\ntag = \"phone\"", 4, &["duplicate"]),
             ("collection = \"c\"\n[fields.phone]\ntag = \"phone\"\ntag = \"name\"", 4, &["duplicate"]),
-            ("collection = \"c\"\n[fields.phone]\ntag = \"phone\"\npad_to = 40", 2, &["field `phone`", "power of two", "40"]),
+            (
+                "collection = \"c\"\n[fields.phone]\ntag = \"phone\"\npad_to = 40",
+                2,
+                &["field `phone`", "power of two", "40"],
+            ),
             (
                 "collection = \"c\"\n[fields.phone]\ntag = \"phone\"\npaths = [\n  \"$.a\",\n  \"$.b[?@]\",\n]",
                 6,
@@ -522,7 +569,11 @@ tag = "email"
             (&format!("collection = \"c\"\n[fields.{long}]\ntag = \"text\""), 2, &["longer than 255 bytes"]),
             ("collection = \"c\"\n[fields.\"a\\nb\"]\ntag = \"text\"", 2, &["control character"]),
             ("collection = \"c\"\n[tags.own]\npad = 64", 3, &["unknown field `pad`"]),
-            ("collection = \"c\"\n[tags.own]\npad_to = 48\n[fields.a]\ntag = \"own\"", 4, &["field `a`", "power of two", "48"]),
+            (
+                "collection = \"c\"\n[tags.own]\npad_to = 48\n[fields.a]\ntag = \"own\"",
+                4,
+                &["field `a`", "power of two", "48"],
+            ),
             ("collection = \"c\n[fields.a]\ntag = \"own\"", 1, &[]),
             ("collection = \"c\"\nfields = 7", 2, &["map"]),
             ("collection = \"c\"\n[[fields]]\ntag = \"text\"", 2, &["map"]),
@@ -535,7 +586,8 @@ tag = "email"
 
     #[test]
     fn a_line_is_counted_by_line_feeds_whatever_the_line_holds() {
-        let message = refusal("# \u{674e}\u{1f600}\r\ncollection = \"\u{674e}\"\r\n\r\n[fields.phone]\r\ntag = \"fone\"\r\n");
+        let message =
+            refusal("# \u{674e}\u{1f600}\r\ncollection = \"\u{674e}\"\r\n\r\n[fields.phone]\r\ntag = \"fone\"\r\n");
         assert!(message.starts_with("policy, line 5: "), "{message}");
     }
 

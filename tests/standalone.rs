@@ -153,12 +153,23 @@ fn values_of_every_serde_type_come_back() {
 #[test]
 fn a_value_comes_back_as_the_same_json_text() {
     let cipher = cipher();
-    for text in ["1.10", "1e400", "123456789012345678901234567890", "\"\\u0041\\/\\ud800\"", "{\"a\":1,\"a\":2}", "[ 1 ,2]", "-0"] {
+    for text in [
+        "1.10",
+        "1e400",
+        "123456789012345678901234567890",
+        "\"\\u0041\\/\\ud800\"",
+        "{\"a\":1,\"a\":2}",
+        "[ 1 ,2]",
+        "-0",
+    ] {
         let raw: Box<RawValue> = serde_json::from_str(text).unwrap();
         let token = cipher.encrypt_value("note", &raw).unwrap();
         let opened: Box<RawValue> = cipher.decrypt_value("note", &token).unwrap();
         assert_eq!(opened.get(), text);
-        assert_eq!(cipher.decrypt_json(format!("{{\"note\":\"{token}\"}}").as_bytes()).unwrap(), format!("{{\"note\":{text}}}").as_bytes());
+        assert_eq!(
+            cipher.decrypt_json(format!("{{\"note\":\"{token}\"}}").as_bytes()).unwrap(),
+            format!("{{\"note\":{text}}}").as_bytes()
+        );
     }
 }
 
@@ -181,12 +192,15 @@ fn both_forms_of_a_token_open_and_name_the_key() {
 fn the_values_of_a_row_share_a_prefix_and_open_one_by_one() {
     let cipher = cipher();
     let mut row = cipher.value_encryptor();
-    let stored = [row.encrypt("name", "a").unwrap(), row.encrypt("phone", "b").unwrap(), row.encrypt("email", "c").unwrap()];
+    let stored =
+        [row.encrypt("name", "a").unwrap(), row.encrypt("phone", "b").unwrap(), row.encrypt("email", "c").unwrap()];
     assert!(stored.iter().all(|token| prefix(token) == prefix(&stored[0])));
     let other = cipher.value_encryptor().encrypt("name", "a").unwrap();
     assert_ne!(prefix(&other), prefix(&stored[0]));
     let mut row = cipher.value_decryptor();
-    for (field, token, value) in [("phone", &stored[1], "b"), ("name", &stored[0], "a"), ("name", &other, "a"), ("email", &stored[2], "c")] {
+    for (field, token, value) in
+        [("phone", &stored[1], "b"), ("name", &stored[0], "a"), ("name", &other, "a"), ("email", &stored[2], "c")]
+    {
         assert_eq!(row.decrypt::<String>(field, token).unwrap(), value);
     }
     assert_eq!(row.decrypt::<String>("name", &stored[1]).unwrap_err().kind(), ErrorKind::Decryption);
@@ -263,7 +277,12 @@ fn a_token_is_opened_only_where_the_policy_tags_it() {
 fn what_a_token_holds_is_not_looked_at_again() {
     let cipher = cipher();
     let token = cipher.encrypt_value("phone", "x").unwrap();
-    for value in [format!("[\"{token}\"]"), format!("{{\"phone\":\"{token}\"}}"), format!("\" {token}\""), format!("\"{token}{token}\"")] {
+    for value in [
+        format!("[\"{token}\"]"),
+        format!("{{\"phone\":\"{token}\"}}"),
+        format!("\" {token}\""),
+        format!("\"{token}{token}\""),
+    ] {
         let document = format!("{{\"phone\":{value}}}");
         let stored = cipher.encrypt_json(document.as_bytes()).unwrap();
         assert_eq!(tokens(&stored).len(), 1);
@@ -275,7 +294,20 @@ fn what_a_token_holds_is_not_looked_at_again() {
 fn what_is_not_a_token_is_told_on_the_way_out() {
     let log = Log::default();
     let cipher = cipher().with_audit(log.clone());
-    for value in ["\"+65 9123 4567\"", "\"\"", "7", "true", "false", "[]", "{}", "[null]", "\"FS1.AAAA\"", "\"fs1\"", "\" fs1.\"", "\"\\ud800\""] {
+    for value in [
+        "\"+65 9123 4567\"",
+        "\"\"",
+        "7",
+        "true",
+        "false",
+        "[]",
+        "{}",
+        "[null]",
+        "\"FS1.AAAA\"",
+        "\"fs1\"",
+        "\" fs1.\"",
+        "\"\\ud800\"",
+    ] {
         let error = cipher.decrypt_json(format!("{{\"phone\":{value}}}").as_bytes()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotEncrypted, "{value}");
         assert!(error.to_string().contains("`phone`"), "{error}");
@@ -294,8 +326,13 @@ fn a_merge_patch_removes_encrypts_or_is_refused() {
     let cipher = FieldCipher::new(policy.unwrap(), keys(7));
     let patch = cipher.encrypt_merge_patch(br#"{"phone":null,"address":"x","nickname":{"a":null}}"#).unwrap();
     let text = String::from_utf8(patch).unwrap();
-    assert!(text.starts_with(r#"{"phone":null,"address":"fs1."#) && text.ends_with(r#","nickname":{"a":null}}"#), "{text}");
-    for patch in [r#"{"address":{"postcode":"1"}}"#, r#"{"address":{}}"#, r#"{"x":{"address": {"a":1}}}"#, "{\"address\":\t{}}"] {
+    assert!(
+        text.starts_with(r#"{"phone":null,"address":"fs1."#) && text.ends_with(r#","nickname":{"a":null}}"#),
+        "{text}"
+    );
+    for patch in
+        [r#"{"address":{"postcode":"1"}}"#, r#"{"address":{}}"#, r#"{"x":{"address": {"a":1}}}"#, "{\"address\":\t{}}"]
+    {
         assert_eq!(cipher.encrypt_merge_patch(patch.as_bytes()).unwrap_err().kind(), ErrorKind::Refused, "{patch}");
     }
     assert!(cipher.encrypt_merge_patch(br#"{"address":[{}]}"#).is_ok());
@@ -304,7 +341,8 @@ fn a_merge_patch_removes_encrypts_or_is_refused() {
 #[test]
 fn each_line_is_a_document_of_its_own() {
     let cipher = cipher();
-    let lines = b"{\"name\":\"a\",\"phone\":\"b\"}\n\n{\"name\":\"c\",\"phone\":\"d\"}\r\n[{\"name\":1},{\"name\":2}]\n";
+    let lines =
+        b"{\"name\":\"a\",\"phone\":\"b\"}\n\n{\"name\":\"c\",\"phone\":\"d\"}\r\n[{\"name\":1},{\"name\":2}]\n";
     let stored = stream(cipher.ndjson_encryptor(), lines).unwrap();
     assert_eq!(stream(cipher.ndjson_decryptor(), &stored).unwrap(), lines);
     let prefixes: Vec<_> = tokens(&stored).into_iter().map(prefix).collect();
@@ -374,7 +412,9 @@ fn the_same_value_never_gives_the_same_token() {
     let cipher = cipher();
     let mut row = cipher.value_encryptor();
     let tokens: HashSet<_> = (0..500)
-        .flat_map(|_| [cipher.encrypt_value("phone", "+65 9123 4567").unwrap(), row.encrypt("phone", "+65 9123 4567").unwrap()])
+        .flat_map(|_| {
+            [cipher.encrypt_value("phone", "+65 9123 4567").unwrap(), row.encrypt("phone", "+65 9123 4567").unwrap()]
+        })
         .collect();
     assert_eq!(tokens.len(), 1000);
     let ciphertexts: HashSet<_> = tokens.iter().map(|token| &token[48..]).collect();
@@ -493,14 +533,17 @@ fn a_token_that_is_handed_in_is_refused_and_audited_in_every_spelling() {
     let ids = [data_key(7).id(), data_key(7).id(), data_key(9).id()];
     for (token, id) in sources.iter().zip(ids) {
         let escaped = |start: usize, step: usize| -> String {
-            let characters = token.char_indices().map(|(at, c)| match at >= start && (at - start).is_multiple_of(step) {
-                true => format!("\\u{:04x}", u32::from(c)),
-                false => c.to_string(),
-            });
+            let characters =
+                token.char_indices().map(|(at, c)| match at >= start && (at - start).is_multiple_of(step) {
+                    true => format!("\\u{:04x}", u32::from(c)),
+                    false => c.to_string(),
+                });
             characters.collect()
         };
         let all = token.len();
-        for spelling in [token.clone(), escaped(0, 1), escaped(0, all), escaped(3, all), escaped(all - 1, all), escaped(50, 7)] {
+        for spelling in
+            [token.clone(), escaped(0, 1), escaped(0, all), escaped(3, all), escaped(all - 1, all), escaped(50, 7)]
+        {
             let document = format!("{{\"x\":1,\"phone\":\"{spelling}\"}}");
             let patch = format!("[{{\"op\":\"replace\",\"path\":\"/phone\",\"value\":\"{spelling}\"}}]");
             let raw: Box<RawValue> = serde_json::from_str(&format!("\"{spelling}\"")).unwrap();
@@ -572,11 +615,16 @@ fn short_fields_are_told_apart_by_no_length() {
     let cipher = cipher();
     let mut lengths = HashSet::new();
     for field in ["name", "phone", "card", "national_id", "born", "note"] {
-        for value in ["", "4242", "+65 9123 4567", "Tan Wei Ming", "1990-01-31", "S1234567D", "thirty characters, no more at."] {
+        for value in
+            ["", "4242", "+65 9123 4567", "Tan Wei Ming", "1990-01-31", "S1234567D", "thirty characters, no more at."]
+        {
             assert!(value.len() <= 30);
             lengths.insert(cipher.encrypt_value(field, value).unwrap().len());
         }
-        lengths.extend([cipher.encrypt_value(field, &7).unwrap().len(), cipher.encrypt_value(field, &None::<u8>).unwrap().len()]);
+        lengths.extend([
+            cipher.encrypt_value(field, &7).unwrap().len(),
+            cipher.encrypt_value(field, &None::<u8>).unwrap().len(),
+        ]);
     }
     assert_eq!(lengths, HashSet::from([112]));
 }
@@ -907,7 +955,12 @@ fn every_fault_of_a_token_is_the_same_error() {
     ];
     for token in faulty {
         let error = cipher.decrypt_value::<String>("phone", &token).unwrap_err();
-        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Decryption, expected.to_string()), "{}", token.escape_ascii());
+        assert_eq!(
+            (error.kind(), error.to_string()),
+            (ErrorKind::Decryption, expected.to_string()),
+            "{}",
+            token.escape_ascii()
+        );
     }
 }
 
@@ -922,7 +975,10 @@ fn a_cipher_is_shared_between_threads() {
     sendable(&cipher.value_decryptor());
     let prefixes: HashSet<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| (0..50).map(|_| cipher.encrypt_value("phone", "x").unwrap()[16..32].to_owned()).collect()))
+            .map(|_| {
+                scope
+                    .spawn(|| (0..50).map(|_| cipher.encrypt_value("phone", "x").unwrap()[16..32].to_owned()).collect())
+            })
             .collect();
         threads.into_iter().flat_map(|thread| -> Vec<String> { thread.join().unwrap() }).collect()
     });

@@ -118,7 +118,9 @@ fn every_token_opens_to_the_exact_text_of_its_value() {
 
 #[test]
 fn every_value_of_a_token_goes_in_and_comes_out_again() {
-    for Opens { value, token, place, .. } in file().tokens.into_iter().filter(|vector| !vector.place.is_beyond_policies()) {
+    for Opens { value, token, place, .. } in
+        file().tokens.into_iter().filter(|vector| !vector.place.is_beyond_policies())
+    {
         let cipher = place.cipher().unwrap();
         let document = format!("{{\"value\":{value}}}");
         let stored = cipher.encrypt_json(document.as_bytes()).unwrap();
@@ -143,7 +145,8 @@ fn every_refused_token_is_refused_with_one_error() {
             assert_eq!((&*check, place.collection.is_empty() || place.field.is_empty()), ("tag", true));
             continue;
         }
-        let error = place.cipher().unwrap().decrypt_value::<Box<RawValue>>(&place.field, &token).map(drop).expect_err(&why);
+        let error =
+            place.cipher().unwrap().decrypt_value::<Box<RawValue>>(&place.field, &token).map(drop).expect_err(&why);
         match &*check {
             "key" => {
                 assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{why}");
@@ -180,7 +183,9 @@ fn the_grammar_alone_decides_what_is_a_token_on_the_way_in() {
         subject: None,
     };
     let cipher = place.cipher().unwrap();
-    let submit = |token: &str| cipher.encrypt_json(format!("{{\"value\":{}}}", serde_json::to_string(token).unwrap()).as_bytes());
+    let submit = |token: &str| {
+        cipher.encrypt_json(format!("{{\"value\":{}}}", serde_json::to_string(token).unwrap()).as_bytes())
+    };
     for Opens { token, .. } in file().tokens {
         assert_eq!(submit(&token).unwrap_err().kind(), ErrorKind::TokenSubmitted, "{token}");
     }
@@ -216,9 +221,13 @@ fn no_bit_of_the_text_of_a_token_can_change() {
         for bit in 0..token.len() * 8 {
             let mut changed = token.clone().into_bytes();
             changed[bit / 8] ^= 1 << (bit % 8);
-            let error = cipher.decrypt_value::<Box<RawValue>>(&place.field, &changed).map(drop).expect_err(&format!("bit {bit}"));
+            let error = cipher
+                .decrypt_value::<Box<RawValue>>(&place.field, &changed)
+                .map(drop)
+                .expect_err(&format!("bit {bit}"));
             let in_key_id = (5..16).contains(&(bit / 8));
-            let allowed = error.kind() == ErrorKind::Decryption || (in_key_id && error.kind() == ErrorKind::KeyUnavailable);
+            let allowed =
+                error.kind() == ErrorKind::Decryption || (in_key_id && error.kind() == ErrorKind::KeyUnavailable);
             assert!(allowed, "bit {bit}: {error:?}");
             let document = [b"{\"value\":\"", &changed[..], b"\"}"].concat();
             assert!(cipher.decrypt_json(&document).is_err(), "bit {bit} in a document");
@@ -237,7 +246,8 @@ fn no_bit_of_the_bytes_of_a_token_can_change() {
     for bit in 0..original.len() * 8 {
         let mut changed = original.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
-        let error = cipher.decrypt_value::<Box<RawValue>>(&place.field, &changed).map(drop).expect_err(&format!("bit {bit}"));
+        let error =
+            cipher.decrypt_value::<Box<RawValue>>(&place.field, &changed).map(drop).expect_err(&format!("bit {bit}"));
         let expected = if (1..9).contains(&(bit / 8)) { ErrorKind::KeyUnavailable } else { ErrorKind::Decryption };
         assert_eq!(error.kind(), expected, "bit {bit}");
     }

@@ -36,4 +36,3 @@ pub(crate) fn list_without_fields(bytes: usize) -> Vec<u8> {
     }
     text.into_bytes()
 }
-

@@ -42,7 +42,8 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     }
     if is_wanted("encrypt_record_vs_naive") {
         let record = record();
-        let [ours, theirs] = compare(1000, || cipher.encrypt_json(black_box(&record)), || naive.encrypt(black_box(&record)));
+        let [ours, theirs] =
+            compare(1000, || cipher.encrypt_json(black_box(&record)), || naive.encrypt(black_box(&record)));
         report("encrypt_record_vs_naive", theirs / ours, &[("ours_ns", ours), ("naive_ns", theirs)]);
     }
     if is_wanted("decrypt_list_vs_naive") {
@@ -100,18 +101,19 @@ fn crypto_vs_raw(cipher: &FieldCipher) -> Result<(), Box<dyn Error + Send + Sync
 /// A list of 1 MB that holds no tagged field.
 fn json_pass(cipher: &FieldCipher) -> Result<(), Box<dyn Error + Send + Sync>> {
     let list = list_without_fields(1 << 20);
-    let [ours, ignored] = compare(
-        2,
-        || cipher.encrypt_json(black_box(&list)),
-        || serde_json::from_slice::<IgnoredAny>(black_box(&list)),
-    );
+    let [ours, ignored] =
+        compare(2, || cipher.encrypt_json(black_box(&list)), || serde_json::from_slice::<IgnoredAny>(black_box(&list)));
     let [ours_again, value] = compare(
         1,
         || cipher.encrypt_json(black_box(&list)),
         || serde_json::from_slice::<Value>(black_box(&list)).and_then(|value| serde_json::to_vec(&value)),
     );
     let gigabytes = |nanoseconds: f64| list.len() as f64 / nanoseconds;
-    report("json_pass_vs_ignored", ignored / ours, &[("ours_gbps", gigabytes(ours)), ("ignored_gbps", gigabytes(ignored))]);
+    report(
+        "json_pass_vs_ignored",
+        ignored / ours,
+        &[("ours_gbps", gigabytes(ours)), ("ignored_gbps", gigabytes(ignored))],
+    );
     report("json_pass_vs_value", value / ours_again, &[("value_gbps", gigabytes(value))]);
     Ok(())
 }

@@ -10,8 +10,10 @@ use tower::BoxError;
 use crate::people::Account;
 
 /// What the drill writes, and never writes over.
-const FILES: [&str; 7] =
-    ["customers.db", "customers.db-wal", "keyring.json", "kek", "sent.ndjson", "stolen.db", "stolen.db-wal"];
+#[rustfmt::skip]
+const FILES: [&str; 8] = [
+    "customers.db", "customers.db-wal", "customers.db-shm", "stolen.db", "stolen.db-wal", "sent.ndjson", "keyring.json", "kek",
+];
 
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -27,7 +29,7 @@ impl Directory {
             return Ok(Self { path: temporary.path().to_owned(), temporary: Some(temporary) });
         };
         fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        if let Some(file) = FILES.iter().find(|file| path.join(file).exists()) {
+        if let Some(file) = FILES.iter().find(|file| path.join(file).symlink_metadata().is_ok()) {
             return Err(format!("{} already holds {file}; name another directory", path.display()).into());
         }
         Ok(Self { path, temporary: None })

@@ -17,6 +17,9 @@ pub(crate) fn plaintexts(accounts: &[Account]) -> Vec<String> {
             let Cell { column, text, .. } = cell;
             if text.len() >= ANCHOR {
                 plaintexts.push((*text).to_owned());
+            }
+            // UTF-16 is the shortest spelling of scripts that take three bytes in UTF-8.
+            if text.len().min(2 * text.encode_utf16().count()) >= ANCHOR {
                 continue;
             }
             plaintexts.push(format!(r#""{column}":"{text}""#));

@@ -28,11 +28,13 @@ pub(crate) fn beginning(arguments: &Arguments, directory: &Directory) {
 pub(crate) fn speed(with_layer: bool, timings: &[Timing], comparison: Option<&[Timing]>) {
     let title = if with_layer { "with the layer" } else { "without the layer" };
     let other = if comparison.is_some() { "without the layer" } else { "" };
-    println!("\n{:20} {:>9} {title:>18} {other:>18}", "", "requests");
+    let line = format!("{:20} {:>9} {title:>18} {other:>18}", "", "requests");
+    println!("\n{}", line.trim_end());
     let line = |name, timings: &[Timing], comparison: Option<&[Timing]>| {
         let requests = count(timings.iter().map(|timing| timing.requests).sum());
         let other = comparison.map_or(String::new(), rate);
-        println!("{name:20} {requests:>9} {:>18} {other:>18}", rate(timings));
+        let line = format!("{name:20} {requests:>9} {:>18} {other:>18}", rate(timings));
+        println!("{}", line.trim_end());
     };
     for (place, timing) in timings.iter().enumerate() {
         let places = place..=place;

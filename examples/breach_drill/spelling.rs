@@ -29,9 +29,10 @@ impl Spelling {
 /// Hands every spelling of `text` to `each`. Some texts are spelt the same in several ways.
 pub(crate) fn spell(text: &str, mut each: impl FnMut(Spelling, &[u8])) {
     each(Spelling::Utf8, text.as_bytes());
-    for escape_all in [false, true] {
-        each(Spelling::JsonEscapes, escape(text, escape_all, |unit| format!("\\u{unit:04x}")).as_bytes());
-        each(Spelling::JsonEscapes, escape(text, escape_all, |unit| format!("\\u{unit:04X}")).as_bytes());
+    let levels: [fn(u16) -> bool; 3] = [|_| false, |unit| unit > 0x7f, |_| true];
+    for is_escaped in levels {
+        each(Spelling::JsonEscapes, escape(text, is_escaped, |unit| format!("\\u{unit:04x}")).as_bytes());
+        each(Spelling::JsonEscapes, escape(text, is_escaped, |unit| format!("\\u{unit:04X}")).as_bytes());
     }
     for alphabet in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
         for offset in 0..3 {
@@ -47,17 +48,17 @@ pub(crate) fn spell(text: &str, mut each: impl FnMut(Spelling, &[u8])) {
     }
 }
 
-/// The characters of a JSON string, escaped where they must be, or all of them.
-fn escape(text: &str, escape_all: bool, escaped: impl Fn(u16) -> String) -> String {
-    let mut string = String::new();
+/// What stands between the quotation marks of a JSON string. Quotation marks in it and backslashes must be escaped.
+fn escape(text: &str, is_escaped: fn(u16) -> bool, escaped: impl Fn(u16) -> String) -> String {
+    let mut units = Vec::new();
     for unit in text.encode_utf16() {
-        match u8::try_from(unit) {
-            Ok(mark @ (b'"' | b'\\')) if !escape_all => string.extend(['\\', char::from(mark)]),
-            Ok(byte) if byte.is_ascii() && !escape_all => string.push(char::from(byte)),
-            _ => string.push_str(&escaped(unit)),
+        match unit {
+            unit if is_escaped(unit) => units.extend(escaped(unit).encode_utf16()),
+            0x22 | 0x5c => units.extend([0x5c, unit]),
+            unit => units.push(unit),
         }
     }
-    string
+    String::from_utf16_lossy(&units)
 }
 
 /// What base64 makes of `text` in the middle of other bytes, `offset` bytes behind a multiple of three: without the

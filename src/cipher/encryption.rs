@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::field_cipher::FieldCipher;
 use crate::audit::AuditKind;
+use crate::crypto::padding::LONGEST_VALUE;
 use crate::crypto::token::{self, TEXT_MARK};
 use crate::crypto::token_encryptor::TokenEncryptor;
-use crate::crypto::padding::LONGEST_VALUE;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Visitor};
 use crate::keys::KeySet;
@@ -84,7 +84,8 @@ impl Visitor for Encryption {
             return Ok(());
         }
         if self.is_merge_patch && value.starts_with(b"{") {
-            let message = format!("a merge patch cannot change a part of `{}`, which is encrypted whole", policy.name());
+            let message =
+                format!("a merge patch cannot change a part of `{}`, which is encrypted whole", policy.name());
             return Err(Error::new(ErrorKind::Refused, message));
         }
         let token = self.encrypt(field, value)?;

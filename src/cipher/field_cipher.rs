@@ -194,6 +194,9 @@ impl FieldCipher {
 
 impl fmt::Debug for FieldCipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FieldCipher").field("policy", &self.0.policy).field("keys", &self.0.keys).finish_non_exhaustive()
+        f.debug_struct("FieldCipher")
+            .field("policy", &self.0.policy)
+            .field("keys", &self.0.keys)
+            .finish_non_exhaustive()
     }
 }

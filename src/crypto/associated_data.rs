@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn has_the_specified_bytes() {
-        let expected = b"fieldseal/v1/aad\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x06\0\0\0\x09customers\0\x05phone\0\0\0\0";
+        let expected =
+            b"fieldseal/v1/aad\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x06\0\0\0\x09customers\0\x05phone\0\0\0\0";
         assert_eq!(written(&PLACE), expected);
         let full = Place { tenant: Some("t"), record: Some("42"), subject: Some("s"), ..PLACE };
         let expected =

@@ -47,11 +47,7 @@ impl TokenDecryptor {
         let key = key_of(key_id)?;
         let prefix = match last {
             Some(last) if last.key_id == key_id && last.bytes == token.prefix => last,
-            _ => last.insert(Box::new(Prefix {
-                key_id,
-                bytes: token.prefix,
-                key: key.xaes().derive(&token.prefix),
-            })),
+            _ => last.insert(Box::new(Prefix { key_id, bytes: token.prefix, key: key.xaes().derive(&token.prefix) })),
         };
         place.write(&token.header, associated_data);
         prefix
@@ -83,7 +79,10 @@ mod tests {
     #[test]
     fn no_single_bit_of_a_token_can_change() {
         let key = Arc::new(DataKey::new(&SecretKey::from_bytes(&[7; 32])));
-        let token = TokenEncryptor::new(Arc::clone(&key), false).encrypt(&AssociatedData::new(&PLACE), 32, b"1.10").unwrap().to_vec();
+        let token = TokenEncryptor::new(Arc::clone(&key), false)
+            .encrypt(&AssociatedData::new(&PLACE), 32, b"1.10")
+            .unwrap()
+            .to_vec();
         let mut decryptor = TokenDecryptor::default();
         assert_eq!(decryptor.decrypt(&AssociatedData::new(&PLACE), &token, |_| Ok(&key)).unwrap(), b"1.10");
         for bit in 0..token.len() * 8 {
@@ -96,7 +95,10 @@ mod tests {
     #[test]
     fn no_part_of_the_place_can_change() {
         let key = Arc::new(DataKey::new(&SecretKey::from_bytes(&[7; 32])));
-        let token = TokenEncryptor::new(Arc::clone(&key), false).encrypt(&AssociatedData::new(&PLACE), 32, b"1.10").unwrap().to_vec();
+        let token = TokenEncryptor::new(Arc::clone(&key), false)
+            .encrypt(&AssociatedData::new(&PLACE), 32, b"1.10")
+            .unwrap()
+            .to_vec();
         for place in [
             Place { tenant: None, ..PLACE },
             Place { tenant: Some("acmf"), ..PLACE },

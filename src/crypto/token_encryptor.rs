@@ -168,8 +168,10 @@ mod tests {
                 subject: vector.subject.as_deref(),
             };
             let suffix = *nonce.last_chunk().unwrap();
-            let binary =
-                encryptor.encrypt_with(&AssociatedData::new(&place), vector.minimum, vector.value.as_bytes(), suffix).unwrap().to_vec();
+            let binary = encryptor
+                .encrypt_with(&AssociatedData::new(&place), vector.minimum, vector.value.as_bytes(), suffix)
+                .unwrap()
+                .to_vec();
             let mut text = Vec::new();
             super::super::token::write_text(&binary, &mut text);
             assert_eq!(String::from_utf8(text).unwrap(), vector.token, "{}", vector.value);

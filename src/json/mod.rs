@@ -9,7 +9,6 @@ mod pointer;
 mod string;
 mod transformer;
 
-
 pub(crate) use patch::transform_patch;
 pub(crate) use string::unescape;
 pub(crate) use transformer::{Framing, Transformer, Visitor};

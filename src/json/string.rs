@@ -9,7 +9,11 @@ pub(super) enum StringState {
     /// Within `\uXXXX`: so many digits are missing.
     Hexadecimal(u8),
     /// Within a UTF-8 sequence: so many bytes are missing, and the next one is from `low` to `high`.
-    Utf8 { missing: u8, low: u8, high: u8 },
+    Utf8 {
+        missing: u8,
+        low: u8,
+        high: u8,
+    },
 }
 
 /// How far a scan came.
@@ -119,10 +123,8 @@ fn special(bytes: &[u8]) -> u64 {
     const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
     const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
     let word = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let special = word.wrapping_sub(BLANKS)
-        | (word ^ QUOTES).wrapping_sub(ONES)
-        | (word ^ BACKSLASHES).wrapping_sub(ONES)
-        | word;
+    let special =
+        word.wrapping_sub(BLANKS) | (word ^ QUOTES).wrapping_sub(ONES) | (word ^ BACKSLASHES).wrapping_sub(ONES) | word;
     special & HIGHS
 }
 
@@ -189,7 +191,9 @@ mod tests {
 
     #[test]
     fn unescapes_as_serde_json_does() {
-        for text in [r"", r"plain", r#"\"\\\/\b\f\n\r\t"#, r"\u0041\u00e9\u674e", r"\ud83d\ude00!", r"a\u0000b", "é\\u00E9"] {
+        for text in
+            [r"", r"plain", r#"\"\\\/\b\f\n\r\t"#, r"\u0041\u00e9\u674e", r"\ud83d\ude00!", r"a\u0000b", "é\\u00E9"]
+        {
             let mut out = Vec::new();
             assert!(unescape(text.as_bytes(), &mut out));
             let expected: String = serde_json::from_str(&format!("\"{text}\"")).unwrap();

@@ -369,12 +369,7 @@ impl Transformer {
         Ok(None)
     }
 
-    fn go_on_in_literal(
-        &self,
-        rest: &'static [u8],
-        input: &[u8],
-        at: &mut usize,
-    ) -> Result<Option<Begun>, Error> {
+    fn go_on_in_literal(&self, rest: &'static [u8], input: &[u8], at: &mut usize) -> Result<Option<Begun>, Error> {
         let length = rest.len().min(input.len() - *at);
         if let Some(place) = (0..length).find(|&place| input[*at + place] != rest[place]) {
             return Err(self.malformed((*at + place, "a value is expected")));

@@ -118,8 +118,7 @@ where
                 },
                 StageProjection::Service { future } => {
                     let response = ready!(future.poll(cx));
-                    let Exchange { cipher, limits, is_head, request_fault } =
-                        this.exchange.take().expect(POLLED_AGAIN);
+                    let Exchange { cipher, limits, is_head, request_fault } = this.exchange.take().expect(POLLED_AGAIN);
                     // The service answers a body that broke off as it sees fit; why it broke off is ours to say.
                     if let Some(error) = request_fault.and_then(|fault| fault.take()) {
                         return Poll::Ready(refuse::<D, _, _>(error));

@@ -1,4 +1,158 @@
-//! The tower layer.
+//! The tower layer: tagged fields are encrypted in requests and decrypted in responses.
+//!
+//! [`FieldEncryptionLayer::new`] goes around a service: an axum `Router`, or anything that a hyper server serves.
+//! [`for_client`](FieldEncryptionLayer::for_client) makes it a layer around an outgoing client. Both encrypt what is
+//! sent inward and decrypt what comes back.
+//!
+//! ```
+//! use axum::{Router, body::Body, http::Request, routing::post};
+//! # use fieldseal::keys::{DataKey, Keys, SecretKey};
+//! use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+//! use http_body_util::BodyExt;
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+//! # let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate()?));
+//! let handler = |stored: String| async move {
+//!     assert!(stored.starts_with(r#"{"id":7,"phone":"fs1."#)); // all that the handler ever sees
+//!     ([("content-type", "application/json")], stored)
+//! };
+//! let app = Router::new()
+//!     .route("/customers", post(handler))
+//!     .layer(FieldEncryptionLayer::new(FieldCipher::new(policy, keys)));
+//!
+//! let request = Request::post("/customers")
+//!     .header("content-type", "application/json")
+//!     .body(Body::from(r#"{"id":7,"phone":"+65 9123 4567"}"#))?;
+//! let response = app.oneshot(request).await?.into_body().collect().await?.to_bytes();
+//! assert_eq!(response, r#"{"id":7,"phone":"+65 9123 4567"}"#);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where it stands among other layers
+//!
+//! Inside of everything that must see plaintext (authentication by body, signatures, idempotency keys, compression of
+//! responses), and outside of everything that must not (request logs that print bodies, caches, ETags). An ETag made
+//! outside of it would be an unkeyed hash of personal data.
+//!
+//! # Bodies and their lengths
+//!
+//! A body of up to 64 KiB ([`whole_body_limit`](FieldEncryptionLayer::whole_body_limit)) is transformed whole before
+//! anybody sees it, and has a new `Content-Length`. A longer one is streamed in constant memory, without
+//! `Content-Length`, which means chunked in HTTP/1. Where a fault is found in a streamed request, its body ends in an
+//! error, and whatever the service answers is replaced by the layer's refusal; in a streamed response, the connection
+//! breaks, so that nobody takes a part for the whole. Tokens are longer than values: a limit on bodies inside of the
+//! layer, such as axum's `DefaultBodyLimit` of 2 MiB, counts tokens.
+//!
+//! # Media types
+//!
+//! | `Content-Type` of a request | what happens |
+//! |---|---|
+//! | `application/json`, anything that ends in `+json` | one JSON document |
+//! | `application/x-ndjson`, `application/jsonl` and their like | a JSON document a line |
+//! | `application/merge-patch+json` (RFC 7396) | `null` stays `null`, for it removes; an object at a tagged field is refused, for it would replace the whole by a part |
+//! | `application/json-patch+json` (RFC 6902) | each operation is held against the policy, see [`encrypt_json_patch`](crate::FieldCipher::encrypt_json_patch); up to the limit of whole bodies |
+//! | any other, none, several, or a character set that is not UTF-8 | 415, unless the body is empty |
+//!
+//! An empty body passes whatever its type. A response that is no JSON holds nothing to open and passes as it is.
+//!
+//! # Content codings
+//!
+//! A request with a `Content-Encoding` is refused with 415. The service is asked with `Accept-Encoding: identity`; a
+//! JSON response in another coding is a fault of the service, 502. Compress outside of the layer.
+//!
+//! # Conditional requests and ETags
+//!
+//! `ETag`, `If-Match`, `If-None-Match` and 304 pass as they are. The service makes ETags over stored tokens, which
+//! change whenever a stored value changes and tell nothing of it.
+//!
+//! # Digests and signatures
+//!
+//! `Content-Digest` and `Repr-Digest` (RFC 9530), `Digest` and `Content-MD5` are removed with the body they belong to,
+//! from headers and trailers, because that body is rewritten. A signature over such a digest must be checked outside
+//! of the layer.
+//!
+//! # Ranges
+//!
+//! A part of a document cannot be opened. `Range` and `If-Range` are not passed on, which RFC 9110, section 14.2, lets a
+//! server do, so the answer is the whole with 200. JSON with `Content-Range` is 502. A request with `Content-Range` is
+//! 400, as RFC 9110, section 14.5, has it.
+//!
+//! # HEAD, 204 and 304
+//!
+//! There is no body. Of a JSON response the `Content-Length` is removed, since it would be that of the stored document.
+//!
+//! # Trailers
+//!
+//! Trailers pass behind the body, without digests.
+//!
+//! # `Expect: 100-continue`
+//!
+//! What is refused by its head is refused before the body is read, so hyper never sends `100 Continue`.
+//!
+//! # Upgrades and tunnels
+//!
+//! What flows after an upgrade cannot be looked into. A request passes as if it had not asked (RFC 9110, section 7.8), so
+//! a client that offers HTTP/2 by `Upgrade: h2c` is served as before. A response of 101 is 502, and `CONNECT` is
+//! refused. Serve WebSockets on a route without the layer.
+//!
+//! # Queries
+//!
+//! A parameter that is called like a tagged field, alone or within a name such as `customer[phone]`, is refused with
+//! 422: storage holds tokens, so nothing would be found, and the value would pass inward. Values under other names and
+//! in the path are not looked at.
+//!
+//! # Refusals
+//!
+//! Around a service they are `application/problem+json` (RFC 9457) with `title`, `status`, `detail` and `code`:
+//!
+//! | status | `code` | when |
+//! |---|---|---|
+//! | 400 | `malformed` | the body is not valid JSON or broke off |
+//! | 413 | `too_large` | a tagged value is over 1 MiB, a JSON Patch over the limit of whole bodies, or a body over [`body_limit`](FieldEncryptionLayer::body_limit) |
+//! | 415 | `unsupported_media_type` | the body cannot be looked into |
+//! | 422 | `token_submitted` | a tagged value is a token already; also an audit event |
+//! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries, tunnels |
+//! | 500 | `unreadable` | a stored value does not open, or is not encrypted |
+//! | 502 | `service` | the service's response cannot be looked into |
+//! | 503 | `keys_unavailable` | a key is missing; with `Retry-After` |
+//!
+//! From 500 on the body says nothing more; the reason goes to `tracing` under the target `fieldseal`. Around a client
+//! every refusal is [`ClientError::Protection`] with the [`Error`](crate::Error) in it:
+//!
+//! ```
+//! use bytes::Bytes;
+//! # use fieldseal::keys::{DataKey, Keys, SecretKey};
+//! use fieldseal::layer::{ClientError, FieldBody};
+//! use fieldseal::{ErrorKind, Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+//! use http_body_util::Full;
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! use tower::{Layer, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+//! # let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate()?));
+//! # let cipher = FieldCipher::new(policy, keys);
+//! let client = Client::builder(TokioExecutor::new()).build_http::<FieldBody<Full<Bytes>>>();
+//! let client = FieldEncryptionLayer::new(cipher).for_client().layer(client);
+//!
+//! let request = hyper::Request::post("http://127.0.0.1:1/").body(Full::from("a=1"))?;
+//! match client.oneshot(request).await {
+//!     Err(ClientError::Protection(error)) => assert_eq!(error.kind(), ErrorKind::UnsupportedMediaType),
+//!     _ => unreachable!("a form is refused before anything is sent"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Cancelled requests and back-pressure
+//!
+//! A request that is dropped while its body comes in never reaches the service. The service is called only after it was
+//! polled ready, and no faster than the client reads: a body is polled for its next frame when the last one was taken.
 
 mod body;
 mod digest;

@@ -32,7 +32,10 @@ pub(super) fn plan(
     query::check(cipher.policy(), head.uri.query())?;
     let headers = &mut head.headers;
     if headers.contains_key(CONTENT_RANGE) {
-        return Err(Error::new(ErrorKind::Malformed, "a part of a document cannot be written (RFC 9110, section 14.5)"));
+        return Err(Error::new(
+            ErrorKind::Malformed,
+            "a part of a document cannot be written (RFC 9110, section 14.5)",
+        ));
     }
     ignore_upgrade(headers);
     head.extensions.remove::<hyper::upgrade::OnUpgrade>();

@@ -51,7 +51,9 @@ impl Automaton {
     pub(super) fn new(paths: &[(FieldIndex, Path)]) -> Result<Self, Conflict> {
         let selectors = || paths.iter().flat_map(|(_, path)| &path.segments).map(|segment| &segment.selector);
         let mut names: Vec<Box<[u8]>> = selectors()
-            .filter_map(|selector| if let Selector::Name(name) = selector { Some(name.as_bytes().into()) } else { None })
+            .filter_map(
+                |selector| if let Selector::Name(name) = selector { Some(name.as_bytes().into()) } else { None },
+            )
             .collect();
         names.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
         names.dedup();
@@ -67,8 +69,15 @@ impl Automaton {
             .collect();
         let symbols = 1 + names.len() + 1 + indexes.len();
         let fingerprints = names.iter().fold(0, |bits, name| bits | fingerprint(name));
-        let mut automaton =
-            Self { names, fingerprints, names_by_length, indexes, transitions: Vec::new(), symbols, fields: Vec::new() };
+        let mut automaton = Self {
+            names,
+            fingerprints,
+            names_by_length,
+            indexes,
+            transitions: Vec::new(),
+            symbols,
+            fields: Vec::new(),
+        };
         automaton.build(paths)?;
         Ok(automaton)
     }
@@ -226,7 +235,8 @@ mod tests {
 
     #[test]
     fn selects_as_rfc_9535_says() {
-        let automaton = automaton(&["$..phone", "$.customer.email", "$.items[*].address", "$[0].name", "$.a..b.*.c"]).unwrap();
+        let automaton =
+            automaton(&["$..phone", "$.customer.email", "$.items[*].address", "$[0].name", "$.a..b.*.c"]).unwrap();
         for (place, field) in [
             (&["phone"][..], Some(0)),
             (&["x", "3", "y", "phone"], Some(0)),

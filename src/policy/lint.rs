@@ -39,7 +39,10 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault
         return fault(Place::Collection, format!("the collection's name {problem}"));
     }
     if fields.is_empty() || fields.len() > MOST_FIELDS {
-        return fault(Place::Collection, format!("a policy has 1 to {MOST_FIELDS} fields, this one has {}", fields.len()));
+        return fault(
+            Place::Collection,
+            format!("a policy has 1 to {MOST_FIELDS} fields, this one has {}", fields.len()),
+        );
     }
     let mut names = HashSet::new();
     let mut paths = Vec::new();
@@ -60,7 +63,8 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault
         Selector::Name(name) => Some((name.clone(), *field)),
         Selector::Index(_) | Selector::Wildcard => None,
     });
-    let called = (0..).zip(fields).map(|(index, field)| (field.name.clone(), FieldIndex(index))).chain(last_names).collect();
+    let called =
+        (0..).zip(fields).map(|(index, field)| (field.name.clone(), FieldIndex(index))).chain(last_names).collect();
     let automaton = Automaton::new(&paths).map_err(|conflict| {
         let name = |field: FieldIndex| &fields[usize::from(field.0)].name;
         match conflict {
@@ -100,7 +104,10 @@ fn check_field(field: &Field) -> Result<(), String> {
         return Err(format!("field `{name}`: {reason}"));
     }
     if !padding::is_minimum(field.minimum) {
-        return Err(format!("field `{name}`: values are padded to a power of two from 32 to 4,096, not {}", field.minimum));
+        return Err(format!(
+            "field `{name}`: values are padded to a power of two from 32 to 4,096, not {}",
+            field.minimum
+        ));
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ mod tag;
 mod toml;
 
 pub(crate) use automaton::{Automaton, State};
-pub(crate) use field::FieldIndex;
 pub use field::Field;
+pub(crate) use field::FieldIndex;
 pub use policy::{Policy, PolicyBuilder};
 pub use tag::Tag;

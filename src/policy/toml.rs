@@ -72,9 +72,8 @@ impl Policy {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        let document: Document = toml::from_str(text).map_err(|error| {
-            error_at(text, error.span().unwrap_or(0..0), error.message())
-        })?;
+        let document: Document =
+            toml::from_str(text).map_err(|error| error_at(text, error.span().unwrap_or(0..0), error.message()))?;
         let Document { collection, fresh_prefix_per_field, tags, fields } = document;
         let collection_span = collection.span();
         let mut builder = Self::builder(collection.into_inner());

@@ -207,8 +207,10 @@ impl Server {
     /// Serves `recorder` behind `layer` with axum.
     pub(crate) async fn axum(layer: FieldEncryptionLayer, recorder: &Recorder) -> Self {
         let recorder = recorder.clone();
-        Self::router(Router::new().fallback(move |request: axum::extract::Request| recorder.handle(request)).layer(layer))
-            .await
+        Self::router(
+            Router::new().fallback(move |request: axum::extract::Request| recorder.handle(request)).layer(layer),
+        )
+        .await
     }
 
     pub(crate) async fn router(router: Router) -> Self {
@@ -451,10 +453,7 @@ impl http_body::Body for Frames {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         Poll::Ready(self.0.pop_front())
     }
 }
