@@ -239,7 +239,7 @@ fn import_faults(place: &str, source: &str, reexports: &HashMap<String, String>)
         let target = reexports.get(first).map_or(first, String::as_str);
         let full = [&[target], &path.iter().skip(1).map(String::as_str).collect::<Vec<_>>()[..]].concat().join("::");
         let is_allowed = |allowed: &&str| full == **allowed || full.starts_with(&format!("{allowed}::"));
-        if target != *own && !allowed.iter().any(|allowed| is_allowed(&allowed)) {
+        if target != *own && !allowed.iter().any(is_allowed) {
             faults.push(format!("{place}:{line}: `{own}` imports `{full}`"));
         }
     }

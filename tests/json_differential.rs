@@ -172,13 +172,13 @@ fn document() -> impl Strategy<Value = String> {
         let member = (blank(), name(), blank(), blank(), value, blank())
             .prop_map(|(a, name, b, c, value, d)| format!("{a}\"{name}\"{b}:{c}{value}{d}"));
         prop_oneof![
-            1 => (vec(element, 0..4), blank()).prop_map(|(elements, blank)| match elements.is_empty() {
-                true => format!("[{blank}]"),
-                false => format!("[{}]", elements.join(",")),
+            1 => (vec(element, 0..4), blank()).prop_map(|(elements, blank)| {
+                let inside = if elements.is_empty() { blank.to_owned() } else { elements.join(",") };
+                format!("[{inside}]")
             }),
-            2 => (vec(member, 0..4), blank()).prop_map(|(members, blank)| match members.is_empty() {
-                true => format!("{{{blank}}}"),
-                false => format!("{{{}}}", members.join(",")),
+            2 => (vec(member, 0..4), blank()).prop_map(|(members, blank)| {
+                let inside = if members.is_empty() { blank.to_owned() } else { members.join(",") };
+                format!("{{{inside}}}")
             }),
         ]
     });
@@ -352,7 +352,7 @@ fn select_nodes(root: &Tree, path: &[Step]) -> Vec<Address> {
     let mut nodes = vec![(Address::new(), root)];
     for step in path {
         if step.descendant {
-            nodes = nodes.into_iter().flat_map(|(address, node)| with_descendants(address, node)).collect();
+            nodes = nodes.into_iter().flat_map(|(address, node)| with_descendants(&address, node)).collect();
         }
         nodes = nodes
             .into_iter()
@@ -368,10 +368,10 @@ fn select_nodes(root: &Tree, path: &[Step]) -> Vec<Address> {
     nodes.into_iter().map(|(address, _)| address).collect()
 }
 
-fn with_descendants(address: Address, node: &Tree) -> Vec<(Address, &Tree)> {
+fn with_descendants<'t>(address: &Address, node: &'t Tree) -> Vec<(Address, &'t Tree)> {
     let mut nodes = vec![(address.clone(), node)];
     for (place, _, child) in children(node) {
-        nodes.extend(with_descendants([address.clone(), vec![place]].concat(), child));
+        nodes.extend(with_descendants(&[&address[..], &[place]].concat(), child));
     }
     nodes
 }

@@ -1,6 +1,8 @@
 //! Proves that a document cut into chunks at any place gives the output, or the error, of the whole.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fmt::Write as _;
+
 use fieldseal::keys::{DataKey, Keys, SecretKey};
 use fieldseal::{Error, ErrorKind, Field, FieldCipher, JsonStream, Policy, Tag};
 
@@ -182,8 +184,7 @@ fn masked(output: &[u8]) -> String {
     let mut masked = String::new();
     while let Some(at) = rest.find("\"fs1.") {
         let length = rest[at + 1..].find('"').unwrap();
-        masked.push_str(&rest[..at]);
-        masked.push_str(&format!("<token of {length}>"));
+        write!(masked, "{}<token of {length}>", &rest[..at]).unwrap();
         rest = &rest[at + length + 2..];
     }
     masked + rest
@@ -248,7 +249,7 @@ fn decryption_gives_the_same_however_the_document_is_cut() {
 fn a_token_that_storage_escaped_opens_however_it_is_cut() {
     let cipher = cipher();
     let token = cipher.encrypt_value("phone", "+65 9123 4567").unwrap();
-    let escaped: String = token.bytes().map(|byte| format!("\\u{byte:04X}")).collect();
+    let escaped = token.bytes().map(|byte| format!("\\u{byte:04X}")).collect::<Vec<_>>().concat();
     let stored = format!("{{\"phone\":\"{escaped}\"}}");
     for_every_cut(stored.len(), 0, |cuts| {
         let opened = run(cipher.json_decryptor(), stored.as_bytes(), cuts).unwrap();

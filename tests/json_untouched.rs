@@ -219,13 +219,14 @@ fn a_tagged_value_that_ends_early_never_comes_out() {
 #[test]
 fn a_value_that_never_ends_is_refused_at_the_bound() {
     let cipher = cipher(&[("phone", "$..phone")]);
-    for (open, part) in [("\"", [b'5'; 65_536]), ("", [b'5'; 65_536]), ("[", [b' '; 65_536])] {
+    for (open, part) in [("\"", "5"), ("", "5"), ("[", " ")] {
         let mut stream = cipher.json_encryptor();
         let mut out = Vec::new();
         stream.feed(format!("{{\"phone\":{open}").as_bytes(), &mut out).unwrap();
+        let part = part.repeat(65_536);
         let mut fed = 0;
         let error = loop {
-            match stream.feed(&part, &mut out) {
+            match stream.feed(part.as_bytes(), &mut out) {
                 Ok(()) => fed += part.len(),
                 Err(error) => break error,
             }

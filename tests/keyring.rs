@@ -22,6 +22,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 /// Written by an implementation of its own, in Python, under the key-encryption key of 32 bytes 7. The data keys are 32
 /// bytes 0x21 and so on.
@@ -650,6 +651,39 @@ async fn keys_in_memory_need_no_key_service() {
 }
 
 #[tokio::test]
+async fn a_slow_reload_does_not_undo_a_later_one() {
+    let (_directory, file, mut keyring) = stored().await;
+    let service = Arc::new(Watched::new());
+    let keys = Keys::open(file.path(), Arc::clone(&service)).await.unwrap();
+    let begin_slow_reload = || {
+        service.is_slow.store(true, Ordering::Relaxed);
+        let keys = keys.clone();
+        tokio::spawn(async move { keys.reload().await })
+    };
+    keyring.add_key(&kek()).await.unwrap();
+    file.save(&mut keyring).unwrap();
+    let slow = begin_slow_reload();
+    service.is_waiting().await;
+    keyring.add_key(&kek()).await.unwrap();
+    save_and_reload(&file, &mut keyring, &keys).await;
+    assert_eq!(keys.revision(), Some(3));
+    service.go_on.add_permits(1);
+    slow.await.unwrap().unwrap();
+    assert_eq!(keys.revision(), Some(3));
+
+    // One that is given up changes nothing, and the next begins anew.
+    keyring.add_key(&kek()).await.unwrap();
+    file.save(&mut keyring).unwrap();
+    let given_up = begin_slow_reload();
+    service.is_waiting().await;
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+    assert_eq!(keys.revision(), Some(3));
+    keys.reload().await.unwrap();
+    assert_eq!(keys.revision(), Some(4));
+}
+
+#[tokio::test]
 async fn readers_meet_whole_key_sets_while_the_keyring_changes() {
     let (_directory, file, mut keyring) = stored().await;
     let keys = Keys::open(file.path(), kek()).await.unwrap();
@@ -918,20 +952,30 @@ fn chain(error: &Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Counts what it unwraps, and can be down.
+/// Counts what it unwraps, can be down, and can keep the next one waiting.
 struct Watched {
     inner: LocalKek,
     unwrapped: AtomicUsize,
     is_down: AtomicBool,
+    is_slow: AtomicBool,
+    go_on: Semaphore,
 }
 
 impl Watched {
     fn new() -> Self {
-        Self { inner: kek(), unwrapped: AtomicUsize::new(0), is_down: AtomicBool::new(false) }
+        let [is_down, is_slow] = [(); 2].map(|()| AtomicBool::new(false));
+        Self { inner: kek(), unwrapped: AtomicUsize::new(0), is_down, is_slow, go_on: Semaphore::new(0) }
     }
 
     fn unwrapped(&self) -> usize {
         self.unwrapped.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the call that was to be slow has come.
+    async fn is_waiting(&self) {
+        while self.is_slow.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn answer(&self) -> Result<(), Error> {
@@ -955,8 +999,9 @@ impl KeyService for Watched {
         Box::pin(async move {
             self.answer()?;
             self.unwrapped.fetch_add(1, Ordering::Relaxed);
-            // As one over a network, it lets others run in the meantime.
-            tokio::task::yield_now().await;
+            if self.is_slow.swap(false, Ordering::Relaxed) {
+                self.go_on.acquire().await.unwrap().forget();
+            }
             self.inner.unwrap(wrapped, context).await
         })
     }

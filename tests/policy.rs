@@ -2,11 +2,14 @@
 //! what RFC 9535 says.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fmt::Write as _;
+
 use fieldseal::keys::{DataKey, Keys, SecretKey};
+use fieldseal::policy::PolicyBuilder;
 use fieldseal::{Error, ErrorKind, Field, FieldCipher, Policy, Tag};
 
 fn build(fields: impl IntoIterator<Item = Field>) -> Result<Policy, Error> {
-    fields.into_iter().fold(Policy::builder("customers"), |policy, field| policy.field(field)).build()
+    fields.into_iter().fold(Policy::builder("customers"), PolicyBuilder::field).build()
 }
 
 fn refusal(fields: impl IntoIterator<Item = Field>) -> String {
@@ -44,8 +47,7 @@ fn seen(paths: &[(&str, &str)], document: &str) -> String {
         let names = || paths.iter().map(|(name, _)| *name);
         let opens = |name: &&str| cipher.decrypt_value::<serde_json::Value>(name, token).is_ok();
         let owner = names().find(opens).expect("a token opens as some field");
-        seen.push_str(&rest[..at]);
-        seen.push_str(&format!("<{owner}>"));
+        write!(seen, "{}<{owner}>", &rest[..at]).unwrap();
         rest = &rest[at + length + 2..];
     }
     seen + rest

@@ -11,6 +11,7 @@ use fieldseal::audit::{Audit, AuditEvent, AuditKind};
 use fieldseal::keys::{DataKey, KeyId, Keys, SecretKey};
 use fieldseal::{Error, ErrorKind, Field, FieldCipher, JsonStream, Policy, Scope, Tag};
 use proptest::prelude::*;
+use proptest::sample::Index;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -44,9 +45,12 @@ fn cipher() -> FieldCipher {
     FieldCipher::new(policy_of("customers"), keys(7))
 }
 
-/// Keeps the events: kind, collection, field, key id.
+/// Kind, collection, field, key id.
+type Event = (AuditKind, String, String, Option<KeyId>);
+
+/// Keeps the events.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<(AuditKind, String, String, Option<KeyId>)>>>);
+struct Log(Arc<Mutex<Vec<Event>>>);
 
 impl Audit for Log {
     fn record(&self, event: &AuditEvent<'_>) {
@@ -56,7 +60,7 @@ impl Audit for Log {
 }
 
 impl Log {
-    fn take(&self) -> Vec<(AuditKind, String, String, Option<KeyId>)> {
+    fn take(&self) -> Vec<Event> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
@@ -533,12 +537,11 @@ fn a_token_that_is_handed_in_is_refused_and_audited_in_every_spelling() {
     let ids = [data_key(7).id(), data_key(7).id(), data_key(9).id()];
     for (token, id) in sources.iter().zip(ids) {
         let escaped = |start: usize, step: usize| -> String {
-            let characters =
-                token.char_indices().map(|(at, c)| match at >= start && (at - start).is_multiple_of(step) {
-                    true => format!("\\u{:04x}", u32::from(c)),
-                    false => c.to_string(),
-                });
-            characters.collect()
+            let is_escaped = |at: usize| at >= start && (at - start).is_multiple_of(step);
+            let spell = |(at, c): (usize, char)| {
+                if is_escaped(at) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
+            };
+            token.char_indices().map(spell).collect()
         };
         let all = token.len();
         for spelling in
@@ -752,6 +755,19 @@ fn assert_hidden(shown: &str, secrets: &[&str]) {
     }
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Tier {
+    Gold,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Strict {
+    #[expect(dead_code, reason = "no document has it right")]
+    note: Option<u64>,
+}
+
 fn canary() -> impl Strategy<Value = String> {
     "[A-Z]{4}-canary-[a-z0-9]{6}".prop_map(|text| text)
 }
@@ -760,7 +776,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn no_error_shows_a_value(canary in canary(), broken in 0..12usize, cut in 0.0..1.0f64) {
+    fn no_error_shows_a_value(canary in canary(), broken in 0..12usize, cut in any::<Index>()) {
         let cipher = cipher();
         let document = match broken {
             0 => format!("{{\"phone\":\"{canary}\x01\"}}"),
@@ -778,7 +794,7 @@ proptest! {
         };
         let part = canary[..8].to_owned();
         let secrets = [&*canary, &*part];
-        let point = (0..=document.len()).rfind(|&at| document.is_char_boundary(at) && at as f64 <= cut * document.len() as f64).unwrap();
+        let point = cut.index(document.len() + 1);
         for mut stream in [cipher.json_encryptor(), cipher.json_decryptor(), cipher.ndjson_encryptor(), cipher.ndjson_decryptor()] {
             let mut out = Vec::new();
             let result = stream
@@ -806,30 +822,24 @@ proptest! {
             cipher.decrypt_value::<u64>("note", &token).map(drop).unwrap_err(),
             cipher.decrypt_value::<Vec<String>>("note", &token).map(drop).unwrap_err(),
             cipher.decrypt_value::<Customer>("note", &token).map(drop).unwrap_err(),
+            cipher.decrypt_value::<Tier>("note", &token).map(drop).unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::InvalidValue);
             assert!(error.to_string().contains("`note`"));
             assert_silent(&error, &secrets);
         }
 
-        #[derive(Debug, Deserialize)]
-        enum Tier { Gold }
-        #[derive(Debug, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Strict { #[expect(dead_code)] note: Option<u64> }
-
         let stored = cipher.encrypt_json(format!("{{\"note\":\"{canary}\",\"{canary}\":1}}").as_bytes()).unwrap();
         for error in [
             cipher.decrypt_record::<Customer>(&stored).map(drop).unwrap_err(),
             cipher.decrypt_record::<Strict>(&stored).map(drop).unwrap_err(),
             cipher.decrypt_record::<BTreeMap<String, u64>>(&stored).map(drop).unwrap_err(),
-            cipher.decrypt_record::<BTreeMap<String, Tier>>(&stored).map(drop).unwrap_err(),
+            cipher.decrypt_record::<BTreeMap<String, Vec<Tier>>>(&stored).map(drop).unwrap_err(),
             cipher.decrypt_record::<Vec<u64>>(&stored).map(drop).unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::InvalidValue);
             assert_silent(&error, &secrets);
         }
-        assert!(matches!(Tier::Gold, Tier::Gold));
     }
 
     #[test]
@@ -903,7 +913,7 @@ fn what_a_type_says_of_its_own_failure_is_not_passed_on() {
     let stored = cipher.encrypt_json(br#"{"phone":"+65 9123 4567"}"#).unwrap();
     for error in [
         cipher.encrypt_value("phone", &Talkative).map(drop).unwrap_err(),
-        cipher.encrypt_record(&BTreeMap::from([("phone", Talkative)])).map(drop).unwrap_err(),
+        cipher.encrypt_record(&[Talkative]).map(drop).unwrap_err(),
         cipher.decrypt_value::<Chatty>("phone", tokens(&stored)[0]).map(drop).unwrap_err(),
         cipher.decrypt_record::<Chatty>(&stored).map(drop).unwrap_err(),
     ] {

@@ -82,7 +82,7 @@ fn binary(token: &str) -> Vec<u8> {
         count += 6;
         if count >= 8 {
             count -= 8;
-            out.push((bits >> count) as u8);
+            out.push(u8::try_from(bits >> count).unwrap());
             bits &= (1 << count) - 1;
         }
     }
