@@ -1,8 +1,7 @@
 //! cargo run --example axum_service [-- DIRECTORY]
 //!
 //! An ordinary axum service over SQLite, and the three lines that put it under the layer. Prints what to try, and runs
-//! until Ctrl-C. Database, keyring and key-encryption key lie in DIRECTORY and are used again the next time; unless it
-//! is given, in a temporary directory that is removed at the end.
+//! until Ctrl-C. Its files stay in DIRECTORY; unless that is given, in a temporary one that is removed at the end.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 #![expect(clippy::doc_markdown, reason = "the first line is there to be copied")]
@@ -86,9 +85,8 @@ async fn main() -> Result<(), BoxError> {
     database.execute_batch("CREATE TABLE IF NOT EXISTS customers (id INTEGER PRIMARY KEY, name, phone, tier)")?;
 
     // The three lines.
-    let (name, phone) = (Field::new("name", Tag::Name), Field::new("phone", Tag::Phone));
-    let cipher =
-        FieldCipher::new(Policy::builder("customers").field(name).field(phone).build()?, keys(&directory).await?);
+    let keys = open_keys(&directory).await?;
+    let cipher = FieldCipher::new(policy()?, keys);
     let app = service(database).layer(FieldEncryptionLayer::new(cipher));
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -98,15 +96,20 @@ async fn main() -> Result<(), BoxError> {
     println!("  curl -d '{json}' -H 'Content-Type: application/json' {url}");
     println!("  curl -X PUT -d '{json}' -H 'Content-Type: application/json' {url}/1");
     println!("  curl {url}\n\nWhat a thief of the database sees:\n");
-    println!("  sqlite3 {} 'SELECT * FROM customers'", directory.join("customers.db").display());
+    println!("  sqlite3 '{}' 'SELECT * FROM customers'", directory.join("customers.db").display());
     let stopped = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
     axum::serve(listener, app).with_graceful_shutdown(stopped).await?;
     Ok(())
 }
 
+fn policy() -> Result<Policy, fieldseal::Error> {
+    let (name, phone) = (Field::new("name", Tag::Name), Field::new("phone", Tag::Phone));
+    Policy::builder("customers").field(name).field(phone).build()
+}
+
 /// Opens the keyring, or makes one the first time. In earnest the key-encryption key lies in a key service, and at
 /// least not beside the database.
-async fn keys(directory: &FilePath) -> Result<Keys, fieldseal::Error> {
+async fn open_keys(directory: &FilePath) -> Result<Keys, fieldseal::Error> {
     let (kek, keyring) = (directory.join("kek"), directory.join("keyring.json"));
     if !keyring.exists() {
         let kek = LocalKek::create_file(&kek)?;

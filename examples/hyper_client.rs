@@ -18,7 +18,7 @@ use fieldseal::layer::{Client as ClientSide, ClientError, FieldBody, FieldEncryp
 use fieldseal::{ErrorKind, Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -45,9 +45,9 @@ async fn main() -> Result<(), BoxError> {
     println!("sent      {document}\nstored    {}\nreceived  {}\n", storage.read(), String::from_utf8_lossy(&received));
 
     let refused = [
-        ("what was stolen from the storage", url.as_str(), &*storage.read()),
+        ("what was stolen from the storage", &url, &*storage.read()),
         ("half a document", &url, r#"{"phone":"+65 91"#),
-        ("to a storage that is not there", "http://127.0.0.1:1/", document),
+        ("to a storage that is not there", &Uri::from_static("http://127.0.0.1:1/"), document),
     ];
     for (what, url, body) in refused {
         match send(&client, Method::PUT, url, body).await {
@@ -61,12 +61,12 @@ async fn main() -> Result<(), BoxError> {
 async fn send(
     client: &Client,
     method: Method,
-    url: &str,
+    url: &Uri,
     body: &str,
 ) -> Result<Response<FieldBody<Incoming>>, ClientError<legacy::Error>> {
     let mut request = Request::new(Full::from(body.to_owned()));
     *request.method_mut() = method;
-    *request.uri_mut() = url.parse().unwrap_or_default();
+    *request.uri_mut() = url.clone();
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     client.clone().oneshot(request).await
 }
@@ -88,13 +88,13 @@ fn explain(error: &ClientError<legacy::Error>) -> String {
 struct Storage(Arc<Mutex<String>>);
 
 impl Storage {
-    async fn start(self) -> Result<String, BoxError> {
+    async fn start(self) -> Result<Uri, BoxError> {
         let (reader, writer) = (self.clone(), self);
         let read = async move || ([(CONTENT_TYPE, "application/json")], reader.read());
         let write = async move |document: String| *writer.0.lock().unwrap_or_else(PoisonError::into_inner) = document;
         let app = Router::new().route("/", get(read).put(write));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}/", listener.local_addr()?);
+        let url = format!("http://{}/", listener.local_addr()?).parse()?;
         tokio::spawn(axum::serve(listener, app).into_future());
         Ok(url)
     }

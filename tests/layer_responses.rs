@@ -251,9 +251,9 @@ async fn an_answer_over_the_limit_is_none() {
         for whole in [1, 64 * 1024] {
             let stored = stored.clone();
             let recorder = Recorder::new(move |_| {
-                let body =
-                    if is_length_known { stored.clone().into() } else { Frames::cut(&stored, &[100]).into_body() };
-                Response::builder().header(CONTENT_TYPE, JSON).body(body).unwrap()
+                let body = Frames::cut(&stored, &[100]);
+                let body = if is_length_known { body.of_length(stored.len()) } else { body };
+                Response::builder().header(CONTENT_TYPE, JSON).body(body.into_body()).unwrap()
             });
             let server = Server::axum(layer().body_limit(limit).whole_body_limit(whole), &recorder).await;
             let reply = server.try_send(server.request("GET", "/customers").body(Body::empty()).unwrap()).await;

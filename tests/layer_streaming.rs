@@ -218,7 +218,7 @@ async fn a_fault_in_a_response_that_flows_breaks_it_off() {
         ("a byte that is no UTF-8", |stored| stored.replace("id", "\u{1}")),
     ];
     for (what, spoil) in spoils {
-        let (stored, before) = spoilt(2000, 1900, spoil);
+        let (stored, before) = spoilt(1000, 900, spoil);
         let goes_on = Arc::new(Notify::new());
         let recorder = Recorder::new({
             let (stored, goes_on) = (Bytes::from(stored), Arc::clone(&goes_on));
@@ -266,15 +266,13 @@ async fn a_fault_in_a_response_that_flows_breaks_it_off() {
 
 #[tokio::test]
 async fn a_service_that_fails_in_the_middle_of_a_response_breaks_it_off() {
-    let (stored, _) = spoilt(2000, 0, str::to_owned);
+    let (stored, _) = spoilt(1000, 0, str::to_owned);
     let recorder = Recorder::new(move |_| {
         let body = Frames::cut(&stored[..stored.len() - 1], &[10_000]).and_failure().into_body();
         Response::builder().header(CONTENT_TYPE, JSON).body(body).unwrap()
     });
     let server = Server::axum(layer(), &recorder).await;
-    let response = server.open(server.request("GET", "/").body(Body::empty()).unwrap()).await;
-    assert_eq!(response.status(), 200);
-    assert!(within(Reply::read(response)).await.is_err());
+    assert!(server.try_send(server.request("GET", "/").body(Body::empty()).unwrap()).await.is_err());
 }
 
 #[tokio::test]

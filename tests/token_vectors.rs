@@ -147,22 +147,17 @@ fn every_refused_token_is_refused_with_one_error() {
         }
         let error =
             place.cipher().unwrap().decrypt_value::<Box<RawValue>>(&place.field, &token).map(drop).expect_err(&why);
-        match &*check {
-            "key" => {
-                assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{why}");
-                key_messages.insert(error.to_string());
-            }
-            _ => {
-                assert_eq!(error.kind(), ErrorKind::Decryption, "{why}");
-                messages.insert(error.to_string());
-            }
-        }
+        let expected = if check == "key" { ErrorKind::KeyUnavailable } else { ErrorKind::Decryption };
+        assert_eq!(error.kind(), expected, "{why}");
+        let seen = if check == "key" { &mut key_messages } else { &mut messages };
+        seen.insert(error.to_string());
         // Storage may give back a text that JSON has to escape.
         let document = format!("{{\"value\":{}}}", serde_json::to_string(&token).unwrap());
         let stored = place.cipher().unwrap().decrypt_json(document.as_bytes()).map(drop).expect_err(&why);
-        match token.starts_with("fs1.") {
-            true => assert_eq!((stored.kind(), stored.to_string()), (error.kind(), error.to_string()), "{why}"),
-            false => assert_eq!(stored.kind(), ErrorKind::NotEncrypted, "{why}"),
+        if token.starts_with("fs1.") {
+            assert_eq!((stored.kind(), stored.to_string()), (error.kind(), error.to_string()), "{why}");
+        } else {
+            assert_eq!(stored.kind(), ErrorKind::NotEncrypted, "{why}");
         }
     }
     assert_eq!(messages.len(), 1, "{messages:?}");

@@ -72,7 +72,10 @@ pub(crate) fn findings(loot: &Loot, findings: &Findings, customer: &Customer) {
             println!("  found in {name}: {number}, first at byte {} of {}", first.position, first.file);
         }
     }
-    println!("plaintext hits: {} in {} bytes", hits.len(), loot.size());
+    if *plain_cells > 0 {
+        println!("  cells in the clear: {}", count(*plain_cells));
+    }
+    println!("plaintext hits: {} in {} bytes", findings.total(), loot.size());
 }
 
 fn shortened(text: &str) -> String {

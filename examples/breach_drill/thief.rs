@@ -38,6 +38,13 @@ pub(crate) struct Findings {
     pub(crate) row: Option<Customer>,
 }
 
+impl Findings {
+    /// A tagged cell in the clear counts as a hit of its own, since its value may be too short to be looked for alone.
+    pub(crate) fn total(&self) -> usize {
+        self.hits.len() + self.plain_cells
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hit {
     pub(crate) file: &'static str,

@@ -72,4 +72,9 @@ impl Visitor for Decryption {
         out.extend_from_slice(self.decrypt(field, text)?);
         Ok(())
     }
+
+    fn too_long(&self, field: FieldIndex) -> Error {
+        self.cipher.record(AuditKind::DecryptionFailed, field, None);
+        Error::decryption()
+    }
 }

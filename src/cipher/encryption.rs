@@ -95,6 +95,11 @@ impl Visitor for Encryption {
         Ok(())
     }
 
+    fn too_long(&self, field: FieldIndex) -> Error {
+        let field = self.policy().field(field).name();
+        Error::new(ErrorKind::TooLarge, format!("a value of `{field}` is longer than 1 MiB"))
+    }
+
     fn end_document(&mut self) {
         if let Some(tokens) = &mut self.tokens {
             tokens.end_document();

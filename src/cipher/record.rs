@@ -39,7 +39,11 @@ impl FieldCipher {
     pub fn encrypt_record<T: Serialize + ?Sized>(&self, record: &T) -> Result<String, Error> {
         let mut plaintext = SecretBuffer::default();
         write_json(record, &mut plaintext)?;
-        let stored = self.encrypt_json(plaintext.as_slice())?;
+        let stored = self.encrypt_json(plaintext.as_slice()).map_err(|error| match error.kind() {
+            // What `serde_json` wrote is valid; it can only be nested too deep.
+            ErrorKind::Malformed => Error::new(ErrorKind::InvalidValue, "the record is nested deeper than 128"),
+            _ => error,
+        })?;
         Ok(String::from_utf8(stored).expect("valid JSON was read, and tokens are ASCII"))
     }
 

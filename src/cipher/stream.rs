@@ -6,7 +6,7 @@ use super::decryption::Decryption;
 use super::encryption::Encryption;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::error::Error;
-use crate::json::{Framing, Transformer, Visitor};
+use crate::json::{Flow, Framing, Transformer, Visitor};
 use crate::policy::{FieldIndex, Policy};
 
 /// The longest JSON text of a token that is looked at: base64 of the longest one, with room for escapes.
@@ -49,13 +49,13 @@ enum Direction {
 impl JsonStream {
     pub(super) fn encrypting(encryption: Encryption, framing: Framing) -> Self {
         let policy = Arc::clone(encryption.policy());
-        let transformer = Transformer::new(framing, LONGEST_VALUE);
+        let transformer = Transformer::new(Flow::Inward, framing, LONGEST_VALUE);
         Self { policy, transformer, direction: Direction::Encrypt(encryption) }
     }
 
     pub(super) fn decrypting(decryption: Decryption, framing: Framing) -> Self {
         let policy = Arc::clone(decryption.policy());
-        let transformer = Transformer::new(framing, LONGEST_TOKEN);
+        let transformer = Transformer::new(Flow::Outward, framing, LONGEST_TOKEN);
         Self { policy, transformer, direction: Direction::Decrypt(decryption) }
     }
 
@@ -95,6 +95,13 @@ impl Visitor for Direction {
         match self {
             Self::Encrypt(encryption) => encryption.value(field, value, out),
             Self::Decrypt(decryption) => decryption.value(field, value, out),
+        }
+    }
+
+    fn too_long(&self, field: FieldIndex) -> Error {
+        match self {
+            Self::Encrypt(encryption) => encryption.too_long(field),
+            Self::Decrypt(decryption) => decryption.too_long(field),
         }
     }
 

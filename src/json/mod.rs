@@ -3,15 +3,20 @@
 //!
 //! It takes a [`Visitor`] and knows no key.
 
+mod name;
 mod number;
 mod patch;
 mod pointer;
+mod position;
+mod resume;
 mod string;
 mod transformer;
+mod visitor;
 
 pub(crate) use patch::transform_patch;
 pub(crate) use string::unescape;
-pub(crate) use transformer::{Framing, Transformer, Visitor};
+pub(crate) use transformer::Transformer;
+pub(crate) use visitor::{Flow, Framing, Visitor};
 
 /// How deep objects and arrays may stand in each other.
 pub(crate) const DEEPEST: usize = 128;

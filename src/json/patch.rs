@@ -7,11 +7,13 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::pointer::{self, Target, check_shift, refused};
-use super::transformer::{Framing, Transformer, Visitor};
+use super::transformer::Transformer;
+use super::visitor::{Flow, Framing, Visitor};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, FieldIndex, State};
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Operation<'a> {
     #[serde(borrow)]
     op: Cow<'a, str>,
@@ -44,10 +46,13 @@ pub(crate) fn transform_patch(
 ) -> Result<(), Error> {
     // The grammar, UTF-8 and depth are checked by our own parser, whatever serde_json lets pass.
     rewrite(automaton, State::DEAD, &mut Untouched, body, longest_value, &mut Zeroizing::new(Vec::new()))?;
-    let operations: Vec<Operation<'_>> = serde_json::from_slice(body).map_err(|_| malformed())?;
+    let operations: Vec<&RawValue> = serde_json::from_slice(body).map_err(|_| malformed())?;
     let mut done = 0;
-    for operation in &operations {
-        let Some((target, value)) = check(automaton, operation)? else { continue };
+    for operation in operations {
+        // An array would be read as the members in their order.
+        let text = operation.get();
+        let operation = text.starts_with('{').then(|| serde_json::from_str(text)).ok_or_else(malformed)?;
+        let Some((target, value)) = check(automaton, &operation.map_err(|_| malformed())?)? else { continue };
         let value = value.get().as_bytes();
         let start = value.as_ptr().addr() - body.as_ptr().addr();
         out.extend_from_slice(&body[done..start]);
@@ -74,10 +79,11 @@ fn check<'a>(automaton: &Automaton, operation: &Operation<'a>) -> Result<Option<
         check_shift(automaton, path)?;
     }
     match (&**op, from, *value) {
-        ("add" | "replace", _, Some(value)) => return Ok(Some((target, value))),
-        ("test", _, Some(value)) => check_test(automaton, target, value)?,
-        ("remove", ..) => {}
-        (op @ ("move" | "copy"), Some(from), _) => {
+        // A member that an operation does not use would carry its content inward all the same.
+        ("add" | "replace", None, Some(value)) => return Ok(Some((target, value))),
+        ("test", None, Some(value)) => check_test(automaton, target, value)?,
+        ("remove", None, None) => {}
+        (op @ ("move" | "copy"), Some(from), None) => {
             if op == "move" {
                 check_shift(automaton, from)?;
             }
@@ -113,7 +119,7 @@ fn rewrite(
     longest_value: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let mut transformer = Transformer::at(root, Framing::Single, longest_value);
+    let mut transformer = Transformer::at(root, Flow::Inward, Framing::Single, longest_value);
     let mut part = Part(visitor);
     transformer.feed(automaton, &mut part, value, out)?;
     transformer.finish(&mut part, out)
@@ -126,6 +132,10 @@ impl<V: Visitor> Visitor for Part<'_, V> {
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.0.value(field, value, out)
     }
+
+    fn too_long(&self, field: FieldIndex) -> Error {
+        self.0.too_long(field)
+    }
 }
 
 /// Refuses every tagged value.
@@ -134,6 +144,10 @@ struct Untouched;
 impl Visitor for Untouched {
     fn value(&mut self, _: FieldIndex, _: &[u8], _: &mut Vec<u8>) -> Result<(), Error> {
         Err(untestable())
+    }
+
+    fn too_long(&self, _: FieldIndex) -> Error {
+        untestable()
     }
 }
 
@@ -146,5 +160,7 @@ fn within() -> Error {
 }
 
 fn malformed() -> Error {
-    Error::new(ErrorKind::Malformed, "not a valid JSON Patch (RFC 6902)")
+    let message =
+        "not a valid JSON Patch (RFC 6902): an array of objects, each with the members of its operation and no other";
+    Error::new(ErrorKind::Malformed, message)
 }

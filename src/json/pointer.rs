@@ -84,13 +84,13 @@ fn malformed() -> Error {
 }
 
 /// The index that a token stands for in an array. `-`, the place after the last element, is an index that no path
-/// mentions.
+/// mentions. A leading zero or plus is not allowed, but a service may read past it, so it is a number here too.
 fn index(token: &str) -> Option<u32> {
-    let is_number = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = token.strip_prefix('+').unwrap_or(token);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     match token {
         "-" => Some(u32::MAX),
-        "0" => Some(0),
-        _ if is_number && !token.starts_with('0') => Some(token.parse().unwrap_or(u32::MAX)),
+        _ if is_number => Some(digits.parse().unwrap_or(u32::MAX)),
         _ => None,
     }
 }

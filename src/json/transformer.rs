@@ -1,37 +1,24 @@
 //! The transformer: chunk in, chunk out, split anywhere.
 
+use std::fmt;
+
 use super::DEEPEST;
+use super::name::{self, Name};
 use super::number::{self, NumberState};
+use super::position::{Begun, Container, Expects, Kind, Position, is_blank, literal};
 use super::string::{self, Fault, Scan, StringState};
+use super::visitor::{Flow, Framing, Visitor};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, FieldIndex, State};
 use crate::secret::SecretBuffer;
-
-/// What is done with tagged values.
-pub(crate) trait Visitor {
-    /// Writes to `out` what takes the place of `value`, the JSON text of a value of `field`.
-    fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
-
-    /// Is told that a document ended.
-    fn end_document(&mut self) {}
-}
-
-/// How documents follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
-    /// One document.
-    Single,
-    /// Newline-delimited JSON: a document a line, no line break within one, empty lines skipped.
-    Lines,
-}
 
 /// Rewrites tagged values of JSON documents that arrive in chunks.
 ///
 /// Strict: what RFC 8259 does not allow is refused, and so is nesting deeper than [`DEEPEST`]. Everything that is not
 /// the text of a tagged value comes out as it came in. What is held back between chunks is a tagged value at most,
 /// and no more than `longest_value` of it.
-#[derive(Debug)]
 pub(crate) struct Transformer {
+    flow: Flow,
     framing: Framing,
     /// What the automaton says of a document's root.
     root: State,
@@ -41,81 +28,28 @@ pub(crate) struct Transformer {
     outer: Vec<Container>,
     /// The part of the tagged value that earlier chunks held.
     held: SecretBuffer,
-    /// The part of the member's name that earlier chunks held, as far as it could match.
-    name: Vec<u8>,
-    name_has_escapes: bool,
+    pub(super) name: Name,
     /// How many bytes earlier chunks held.
     passed: u64,
 }
 
-/// Where in a document the transformer stands.
-#[derive(Clone, Copy, Debug)]
-struct Position {
-    expects: Expects,
-    /// The token that the chunk before ended in.
-    begun: Option<Begun>,
-    innermost: Container,
-    /// What the automaton says of the value that comes next or is being read.
-    here: State,
-    /// The tagged value that is being read, and how many containers are open around it.
-    tagged: Option<(FieldIndex, usize)>,
-}
-
-/// Which token comes next.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Expects {
-    Value,
-    ValueOrEnd,
-    Name,
-    NameOrEnd,
-    Colon,
-    CommaOrEnd,
-    /// None: the document was refused, or the input ended.
-    Nothing,
-}
-
-/// A token of which a part has been read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Begun {
-    Name(StringState),
-    Text(StringState),
-    Number(NumberState),
-    /// With the rest of it.
-    Literal(&'static [u8]),
-}
-
-/// An object, an array, or what stands around a document.
-#[derive(Clone, Copy, Debug)]
-struct Container {
-    kind: Kind,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Outside,
-    Object,
-    /// With the index of the element that comes next or is being read.
-    Array(u32),
-}
-
 impl Transformer {
-    pub(crate) fn new(framing: Framing, longest_value: usize) -> Self {
-        Self::at(State::START, framing, longest_value)
+    pub(crate) fn new(flow: Flow, framing: Framing, longest_value: usize) -> Self {
+        Self::at(State::START, flow, framing, longest_value)
     }
 
     /// Makes a transformer for a part of a document that stands at `root` in the whole.
-    pub(crate) fn at(root: State, framing: Framing, longest_value: usize) -> Self {
+    pub(crate) fn at(root: State, flow: Flow, framing: Framing, longest_value: usize) -> Self {
         let innermost = Container { kind: Kind::Outside, state: State::DEAD };
         Self {
+            flow,
             framing,
             root,
             longest_value,
             position: Position { expects: Expects::Value, begun: None, innermost, here: root, tagged: None },
             outer: Vec::with_capacity(16),
             held: SecretBuffer::default(),
-            name: Vec::new(),
-            name_has_escapes: false,
+            name: Name::default(),
             passed: 0,
         }
     }
@@ -134,12 +68,11 @@ impl Transformer {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         // Until the chunk turns out to be good, nothing more is expected.
-        let position = self.position;
-        self.position.expects = Expects::Nothing;
+        let position = self.leave()?;
         let (position, done) = self.read(position, automaton, visitor, input, out)?;
         let rest = &input[done..];
-        if position.tagged.is_some() {
-            self.hold(rest)?;
+        if let Some((field, _)) = position.tagged {
+            self.hold(field, visitor, rest)?;
         } else {
             out.extend_from_slice(rest);
         }
@@ -154,8 +87,7 @@ impl Transformer {
     ///
     /// [`ErrorKind::Malformed`] where the document is not complete, and what the visitor returns.
     pub(crate) fn finish(&mut self, visitor: &mut impl Visitor, out: &mut Vec<u8>) -> Result<(), Error> {
-        let Position { expects, begun, innermost, tagged, here: _ } = self.position;
-        self.position.expects = Expects::Nothing;
+        let Position { expects, begun, innermost, tagged, here: _ } = self.leave()?;
         let is_outside = innermost.kind == Kind::Outside;
         match (expects, begun, self.framing) {
             // Only here does a number end with nothing after it.
@@ -170,6 +102,16 @@ impl Transformer {
             _ => return Err(self.malformed((0, "the document ends early"))),
         }
         Ok(())
+    }
+
+    /// Takes the position away until what is done next turns out to be good. Fails where it never came back.
+    fn leave(&mut self) -> Result<Position, Error> {
+        let position = self.position;
+        self.position = Position { expects: Expects::Nothing, begun: None, ..position };
+        match position.expects {
+            Expects::Nothing => Err(self.malformed((0, "the document ended, or was refused, before"))),
+            _ => Ok(position),
+        }
     }
 
     /// Reads one chunk, and returns where it stands then and up to where the chunk was written out.
@@ -225,17 +167,20 @@ impl Transformer {
                     match scan.map_err(|fault| self.malformed(fault))? {
                         Scan::End(quote) => {
                             let name = &input[at..quote];
-                            here = if has_escapes {
-                                self.begin_name(automaton, name, has_escapes);
-                                self.held_member(automaton, innermost.state)
+                            if has_escapes {
+                                self.name.begin(automaton, name, has_escapes);
+                                here = self.member(automaton, innermost.state)?;
                             } else {
-                                automaton.member(innermost.state, name)
-                            };
+                                here = automaton.member(innermost.state, name);
+                                if name::is_reserved(name) {
+                                    self.check_reserved()?;
+                                }
+                            }
                             at = quote + 1;
                             expects = Expects::Colon;
                         }
                         Scan::More(state) => {
-                            self.begin_name(automaton, &input[at..], has_escapes);
+                            self.name.begin(automaton, &input[at..], has_escapes);
                             begun = Some(Begun::Name(state));
                             break;
                         }
@@ -299,6 +244,7 @@ impl Transformer {
                     expects = Expects::NameOrEnd;
                 } else if byte == b'[' {
                     self.open(innermost, at - 1)?;
+                    self.check_array(automaton, here)?;
                     innermost = Container { kind: Kind::Array(0), state: here };
                     here = automaton.element(here, 0);
                     expects = Expects::ValueOrEnd;
@@ -312,70 +258,9 @@ impl Transformer {
                     }
                     expects = Expects::CommaOrEnd;
                 }
-            } else if expects == Expects::Nothing {
-                return Err(self.malformed((at, "the document was refused before")));
             }
         }
         Ok((Position { expects, begun, innermost, here, tagged }, done))
-    }
-
-    /// Reads on in the token that the chunk before ended in. Returns it again where this chunk ends in it too.
-    fn go_on(
-        &mut self,
-        begun: Begun,
-        automaton: &Automaton,
-        position: &mut Position,
-        input: &[u8],
-        at: &mut usize,
-    ) -> Result<Option<Begun>, Error> {
-        match begun {
-            Begun::Name(state) => {
-                let scan = string::scan(input, *at, state, &mut self.name_has_escapes);
-                match scan.map_err(|fault| self.malformed(fault))? {
-                    Scan::End(quote) => {
-                        self.hold_name(automaton, &input[..quote]);
-                        position.here = self.held_member(automaton, position.innermost.state);
-                        position.expects = Expects::Colon;
-                        *at = quote + 1;
-                    }
-                    Scan::More(state) => {
-                        self.hold_name(automaton, input);
-                        return Ok(Some(Begun::Name(state)));
-                    }
-                }
-            }
-            Begun::Text(state) => {
-                let scan = string::scan(input, *at, state, &mut false);
-                match scan.map_err(|fault| self.malformed(fault))? {
-                    Scan::End(quote) => *at = quote + 1,
-                    Scan::More(state) => return Ok(Some(Begun::Text(state))),
-                }
-                position.expects = Expects::CommaOrEnd;
-            }
-            Begun::Number(state) => {
-                match number::scan(input, *at, state).map_err(|fault| self.malformed(fault))? {
-                    Scan::End(end) => *at = end,
-                    Scan::More(state) => return Ok(Some(Begun::Number(state))),
-                }
-                position.expects = Expects::CommaOrEnd;
-            }
-            Begun::Literal(rest) => {
-                if let Some(begun) = self.go_on_in_literal(rest, input, at)? {
-                    return Ok(Some(begun));
-                }
-                position.expects = Expects::CommaOrEnd;
-            }
-        }
-        Ok(None)
-    }
-
-    fn go_on_in_literal(&self, rest: &'static [u8], input: &[u8], at: &mut usize) -> Result<Option<Begun>, Error> {
-        let length = rest.len().min(input.len() - *at);
-        if let Some(place) = (0..length).find(|&place| input[*at + place] != rest[place]) {
-            return Err(self.malformed((*at + place, "a value is expected")));
-        }
-        *at += length;
-        Ok((length < rest.len()).then(|| Begun::Literal(&rest[length..])))
     }
 
     /// Passes over white space between tokens. A line break ends a document where each has a line of its own.
@@ -418,31 +303,29 @@ impl Transformer {
     }
 
     /// The state of the member whose name is held.
-    fn held_member(&self, automaton: &Automaton, parent: State) -> State {
-        if self.name.len() > longest_spelling(automaton) {
-            return automaton.other_member(parent);
+    pub(super) fn member(&self, automaton: &Automaton, parent: State) -> Result<State, Error> {
+        let (state, is_reserved) = self.name.member(automaton, parent);
+        if is_reserved {
+            self.check_reserved()?;
         }
-        if !self.name_has_escapes {
-            return automaton.member(parent, &self.name);
-        }
-        let mut name = Vec::with_capacity(self.name.len());
-        // A name with a lone surrogate in it is none that a path can mention.
-        match string::unescape(&self.name, &mut name) {
-            true => automaton.member(parent, &name),
-            false => automaton.other_member(parent),
+        Ok(state)
+    }
+
+    #[cold]
+    fn check_reserved(&self) -> Result<(), Error> {
+        match self.flow {
+            Flow::Inward => Err(refused("the name of a member means something else to serde_json")),
+            Flow::Outward => Ok(()),
         }
     }
 
-    fn begin_name(&mut self, automaton: &Automaton, part: &[u8], has_escapes: bool) {
-        self.name.clear();
-        self.name_has_escapes = has_escapes;
-        self.hold_name(automaton, part);
-    }
-
-    /// Keeps as much of a name as it takes to tell that it is too long to match.
-    fn hold_name(&mut self, automaton: &Automaton, part: &[u8]) {
-        let room = (longest_spelling(automaton) + 1).saturating_sub(self.name.len());
-        self.name.extend_from_slice(&part[..part.len().min(room)]);
+    /// What `#[derive(Deserialize)]` makes of a struct is also read from an array, with no names that a path could
+    /// match.
+    fn check_array(&self, automaton: &Automaton, state: State) -> Result<(), Error> {
+        if self.flow == Flow::Inward && automaton.is_object(state) {
+            return Err(refused("an array stands where the policy knows the members of an object"));
+        }
+        Ok(())
     }
 
     /// Hands a tagged value, of which `rest` is not held yet, to the visitor.
@@ -455,64 +338,42 @@ impl Transformer {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         if self.held.is_empty() {
-            self.check_length(rest.len())?;
+            self.check_length(field, visitor, rest.len())?;
             return visitor.value(field, rest, out);
         }
-        self.hold(rest)?;
+        self.hold(field, visitor, rest)?;
         visitor.value(field, self.held.as_slice(), out)?;
         self.held.clear();
         Ok(())
     }
 
-    fn hold(&mut self, part: &[u8]) -> Result<(), Error> {
-        self.check_length(self.held.len() + part.len())?;
+    fn hold(&mut self, field: FieldIndex, visitor: &impl Visitor, part: &[u8]) -> Result<(), Error> {
+        self.check_length(field, visitor, self.held.len() + part.len())?;
         self.held.extend_from_slice(part);
         Ok(())
     }
 
-    fn check_length(&self, length: usize) -> Result<(), Error> {
-        if length > self.longest_value {
-            return Err(Error::new(ErrorKind::TooLarge, "a tagged value is longer than 1 MiB"));
-        }
-        Ok(())
+    fn check_length(&self, field: FieldIndex, visitor: &impl Visitor, length: usize) -> Result<(), Error> {
+        if length > self.longest_value { Err(visitor.too_long(field)) } else { Ok(()) }
     }
 
     #[cold]
-    fn malformed(&self, (at, message): Fault) -> Error {
+    pub(super) fn malformed(&self, (at, message): Fault) -> Error {
         let offset = self.passed + at as u64;
         Error::new(ErrorKind::Malformed, format!("not valid JSON at byte {offset}: {message}"))
     }
 }
 
-impl Expects {
-    /// What is missing where something else stands.
-    fn missing(self, innermost: Kind) -> &'static str {
-        match (self, innermost) {
-            (Self::CommaOrEnd, Kind::Outside) => "something stands after the document",
-            (Self::CommaOrEnd, _) => "a comma or the end of the container is expected",
-            (Self::Name | Self::NameOrEnd, _) => "a member's name is expected",
-            (Self::Colon, _) => "a colon is expected",
-            _ => "a value is expected",
-        }
+impl fmt::Debug for Transformer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is held of a name or a value may be personal.
+        f.debug_struct("Transformer")
+            .field("framing", &self.framing)
+            .field("passed", &self.passed)
+            .finish_non_exhaustive()
     }
 }
 
-/// What follows the first byte of a literal.
-fn literal(first: u8) -> Option<&'static [u8]> {
-    match first {
-        b't' => Some(b"rue"),
-        b'f' => Some(b"alse"),
-        b'n' => Some(b"ull"),
-        _ => None,
-    }
-}
-
-/// White space of RFC 8259, section 2.
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
-
-/// The most bytes in which a name that a path mentions can be written: each as an escape of six.
-fn longest_spelling(automaton: &Automaton) -> usize {
-    6 * automaton.longest_name()
+fn refused(message: &'static str) -> Error {
+    Error::new(ErrorKind::Refused, message)
 }

@@ -34,6 +34,8 @@ pub(crate) struct Automaton {
     transitions: Vec<State>,
     symbols: usize,
     fields: Vec<Option<FieldIndex>>,
+    /// Which states are places of objects.
+    objects: Vec<bool>,
 }
 
 /// Why paths make no automaton.
@@ -77,6 +79,7 @@ impl Automaton {
             transitions: Vec::new(),
             symbols,
             fields: Vec::new(),
+            objects: Vec::new(),
         };
         automaton.build(paths)?;
         Ok(automaton)
@@ -114,6 +117,12 @@ impl Automaton {
         elements.iter().any(|next| *next != elements[0])
     }
 
+    /// Returns whether `state` is the place of an object by the policy: paths lead to it without a wildcard, and go on
+    /// by names alone.
+    pub(crate) fn is_object(&self, state: State) -> bool {
+        self.objects[usize::from(state.0)]
+    }
+
     /// The length of the longest name that a path mentions, in bytes.
     pub(crate) fn longest_name(&self) -> usize {
         self.names_by_length.len() - 1
@@ -143,6 +152,7 @@ impl Automaton {
             let set = sets[next].clone();
             let field = accepted(&set, paths, &mut is_reached)?;
             self.fields.push(field);
+            self.objects.push(field.is_none() && is_object(&set, paths));
             for symbol in 0..self.symbols {
                 // A tagged value is encrypted whole: nothing below it is looked at.
                 let target = if field.is_some() { Vec::new() } else { self.step(&set, symbol, paths) };
@@ -186,6 +196,17 @@ impl Automaton {
         target.dedup();
         target
     }
+}
+
+/// Returns whether all paths go on by a name from here, and one of them came here without a wildcard.
+fn is_object(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> bool {
+    let segments = |path: usize| &paths[path].1.segments;
+    let goes_on_by_name = |&(path, matched): &(usize, usize)| {
+        segments(path).get(matched).is_some_and(|next| !next.descendant && matches!(next.selector, Selector::Name(_)))
+    };
+    let came_by_wildcard =
+        |&(path, matched): &(usize, usize)| matched > 0 && segments(path)[matched - 1].selector == Selector::Wildcard;
+    !set.is_empty() && set.iter().all(goes_on_by_name) && !set.iter().all(came_by_wildcard)
 }
 
 /// One bit out of 64, by length, first and last byte.

@@ -9,7 +9,8 @@ pub(crate) struct FieldIndex(pub(crate) u16);
 /// One tagged field: its name, its tag, and where documents hold it.
 ///
 /// The name is what its tokens are bound to, so it outlives a change of the paths. A field with no path of its own has
-/// `$..NAME`: a member of that name at any depth.
+/// `$..NAME`: a member of that name at any depth. A path that names each step, such as `$.customer.phone`, lets the layer
+/// refuse a record written as an array, which `serde` reads too.
 ///
 /// # Example
 ///

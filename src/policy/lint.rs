@@ -103,11 +103,8 @@ fn check_field(field: &Field) -> Result<(), String> {
     if let Some(reason) = never_encrypted(name) {
         return Err(format!("field `{name}`: {reason}"));
     }
-    if !padding::is_minimum(field.minimum) {
-        return Err(format!(
-            "field `{name}`: values are padded to a power of two from 32 to 4,096, not {}",
-            field.minimum
-        ));
+    if let Some(problem) = minimum_problem(field.minimum) {
+        return Err(format!("field `{name}`: {problem}"));
     }
     Ok(())
 }
@@ -121,6 +118,12 @@ fn parse(field: &str, text: &str) -> Result<Path, String> {
         return Err(format!("field `{field}`, path `{text}`: {reason}"));
     }
     Ok(path)
+}
+
+/// What is wrong with a minimum that values are padded to.
+pub(super) fn minimum_problem(minimum: usize) -> Option<String> {
+    (!padding::is_minimum(minimum))
+        .then(|| format!("values are padded to a power of two from 32 to 4,096, not {minimum}"))
 }
 
 fn name_problem(name: &str) -> Option<&'static str> {

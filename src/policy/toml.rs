@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::field::Field;
-use super::lint::Place;
+use super::lint::{self, Place};
 use super::policy::Policy;
 use super::tag::Tag;
 use crate::error::{Error, ErrorKind};
@@ -27,7 +27,7 @@ struct Document {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TagEntry {
-    pad_to: Option<usize>,
+    pad_to: Option<Spanned<usize>>,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +80,16 @@ impl Policy {
         if fresh_prefix_per_field {
             builder = builder.fresh_prefix_per_field();
         }
+        for (name, TagEntry { pad_to }) in &tags {
+            if let Some(bytes) = pad_to
+                && let Some(problem) = lint::minimum_problem(*bytes.get_ref())
+            {
+                return Err(error_at(text, bytes.span(), &format!("tag `{name}`: {problem}")));
+            }
+        }
         let mut spans = Vec::new();
+        let mut fields: Vec<_> = fields.into_iter().collect();
+        fields.sort_by_key(|(name, _)| name.span().start);
         for (name, FieldEntry { tag, paths, pad_to, encrypt_null }) in fields {
             let name_span = name.span();
             let name = name.into_inner();
@@ -94,7 +103,7 @@ impl Policy {
                 return Err(error_at(text, tag.span(), &message));
             };
             let mut field = Field::new(name, known);
-            if let Some(bytes) = pad_to.or(own.and_then(|own| own.pad_to)) {
+            if let Some(bytes) = pad_to.or(own.and_then(|own| own.pad_to.as_ref()).map(|bytes| *bytes.get_ref())) {
                 field = field.pad_to(bytes);
             }
             if encrypt_null {

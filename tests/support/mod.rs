@@ -21,7 +21,7 @@ use fieldseal::layer::FieldBody;
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, TRAILER};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -418,9 +418,12 @@ impl RawReply {
     }
 }
 
-/// A body that is sent frame by frame and tells no length beforehand.
+/// A body that is sent frame by frame, and tells no length beforehand unless asked to.
 #[derive(Default)]
-pub(crate) struct Frames(VecDeque<Result<Frame<Bytes>, BoxError>>);
+pub(crate) struct Frames {
+    frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
+    length: SizeHint,
+}
 
 impl Frames {
     /// Cuts `body` into pieces whose lengths go round `lengths`.
@@ -431,16 +434,21 @@ impl Frames {
             frames.push_back(Ok(Frame::data(Bytes::copy_from_slice(piece))));
             rest = others;
         }
-        Self(frames)
+        Self { frames, length: SizeHint::default() }
+    }
+
+    pub(crate) fn of_length(mut self, length: usize) -> Self {
+        self.length = SizeHint::with_exact(length as u64);
+        self
     }
 
     pub(crate) fn and_trailers(mut self, trailers: HeaderMap) -> Self {
-        self.0.push_back(Ok(Frame::trailers(trailers)));
+        self.frames.push_back(Ok(Frame::trailers(trailers)));
         self
     }
 
     pub(crate) fn and_failure(mut self) -> Self {
-        self.0.push_back(Err("the storage went away".into()));
+        self.frames.push_back(Err("the storage went away".into()));
         self
     }
 
@@ -454,7 +462,11 @@ impl http_body::Body for Frames {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Poll::Ready(self.0.pop_front())
+        Poll::Ready(self.frames.pop_front())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.clone()
     }
 }
 

@@ -1,0 +1,54 @@
+//! The name of a member that does not stand whole and plain in one chunk.
+
+use super::string;
+use crate::policy::{Automaton, State};
+
+/// Names that `serde_json` gives a meaning of its own where a build turns its features on: the text behind them is read
+/// as a document or a number, past every policy.
+const RESERVED: &[u8] = b"$serde_json::private::";
+
+/// The part of a name that has been read, as far as it could match.
+#[derive(Default)]
+pub(super) struct Name {
+    held: Vec<u8>,
+    pub(super) has_escapes: bool,
+}
+
+impl Name {
+    /// Starts another name.
+    pub(super) fn begin(&mut self, automaton: &Automaton, part: &[u8], has_escapes: bool) {
+        self.held.clear();
+        self.has_escapes = has_escapes;
+        self.push(automaton, part);
+    }
+
+    /// Keeps as much of the name as it takes to tell that it is too long to match.
+    pub(super) fn push(&mut self, automaton: &Automaton, part: &[u8]) {
+        let room = (longest_spelling(automaton) + 1).saturating_sub(self.held.len());
+        self.held.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    /// Returns the state of the member of this name in an object at `parent`, and whether the name is reserved.
+    pub(super) fn member(&self, automaton: &Automaton, parent: State) -> (State, bool) {
+        if !self.has_escapes {
+            return (automaton.member(parent, &self.held), is_reserved(&self.held));
+        }
+        let mut name = Vec::with_capacity(self.held.len());
+        // A name with a lone surrogate in it, or cut short within an escape, is none that a path can mention.
+        let is_text = self.held.len() <= longest_spelling(automaton) && string::unescape(&self.held, &mut name);
+        let state = if is_text { automaton.member(parent, &name) } else { automaton.other_member(parent) };
+        (state, is_reserved(&name))
+    }
+}
+
+/// Returns whether `name` means something to `serde_json`.
+#[inline]
+pub(super) fn is_reserved(name: &[u8]) -> bool {
+    name.first() == Some(&b'$') && name.starts_with(RESERVED)
+}
+
+/// The most bytes in which a name that a path mentions, or the beginning of a reserved one, can be written: each as an
+/// escape of six.
+fn longest_spelling(automaton: &Automaton) -> usize {
+    6 * automaton.longest_name().max(RESERVED.len())
+}

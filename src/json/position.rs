@@ -1,0 +1,84 @@
+//! Where in a document the transformer stands, and what may come next.
+
+use super::number::NumberState;
+use super::string::StringState;
+use crate::policy::{FieldIndex, State};
+
+/// Where in a document the transformer stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position {
+    pub(super) expects: Expects,
+    /// The token that the chunk before ended in.
+    pub(super) begun: Option<Begun>,
+    pub(super) innermost: Container,
+    /// What the automaton says of the value that comes next or is being read.
+    pub(super) here: State,
+    /// The tagged value that is being read, and how many containers are open around it.
+    pub(super) tagged: Option<(FieldIndex, usize)>,
+}
+
+/// Which token comes next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Expects {
+    Value,
+    ValueOrEnd,
+    Name,
+    NameOrEnd,
+    Colon,
+    CommaOrEnd,
+    /// None: the document was refused, or the input ended.
+    Nothing,
+}
+
+/// A token of which a part has been read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Begun {
+    Name(StringState),
+    Text(StringState),
+    Number(NumberState),
+    /// With the rest of it.
+    Literal(&'static [u8]),
+}
+
+/// An object, an array, or what stands around a document.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Container {
+    pub(super) kind: Kind,
+    pub(super) state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Outside,
+    Object,
+    /// With the index of the element that comes next or is being read.
+    Array(u32),
+}
+
+impl Expects {
+    /// What is missing where something else stands.
+    pub(super) fn missing(self, innermost: Kind) -> &'static str {
+        match (self, innermost) {
+            (Self::CommaOrEnd, Kind::Outside) => "something stands after the document",
+            (Self::CommaOrEnd, _) => "a comma or the end of the container is expected",
+            (Self::Name | Self::NameOrEnd, _) => "a member's name is expected",
+            (Self::Colon, _) => "a colon is expected",
+            _ => "a value is expected",
+        }
+    }
+}
+
+/// What follows the first byte of a literal.
+pub(super) fn literal(first: u8) -> Option<&'static [u8]> {
+    match first {
+        b't' => Some(b"rue"),
+        b'f' => Some(b"alse"),
+        b'n' => Some(b"ull"),
+        _ => None,
+    }
+}
+
+/// White space of RFC 8259, section 2.
+pub(super) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}

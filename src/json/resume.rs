@@ -1,0 +1,74 @@
+//! Tokens that the chunk before ended in.
+
+use super::number;
+use super::position::{Begun, Expects, Position};
+use super::string::{self, Scan};
+use super::transformer::Transformer;
+use crate::error::Error;
+use crate::policy::Automaton;
+
+impl Transformer {
+    /// Reads on in the token that the chunk before ended in. Returns it again where this chunk ends in it too.
+    pub(super) fn go_on(
+        &mut self,
+        begun: Begun,
+        automaton: &Automaton,
+        position: &mut Position,
+        input: &[u8],
+        at: &mut usize,
+    ) -> Result<Option<Begun>, Error> {
+        match begun {
+            Begun::Name(state) => {
+                let scan = string::scan(input, *at, state, &mut self.name.has_escapes);
+                match scan.map_err(|fault| self.malformed(fault))? {
+                    Scan::End(quote) => {
+                        self.name.push(automaton, &input[..quote]);
+                        position.here = self.member(automaton, position.innermost.state)?;
+                        position.expects = Expects::Colon;
+                        *at = quote + 1;
+                    }
+                    Scan::More(state) => {
+                        self.name.push(automaton, input);
+                        return Ok(Some(Begun::Name(state)));
+                    }
+                }
+            }
+            Begun::Text(state) => {
+                let scan = string::scan(input, *at, state, &mut false);
+                match scan.map_err(|fault| self.malformed(fault))? {
+                    Scan::End(quote) => *at = quote + 1,
+                    Scan::More(state) => return Ok(Some(Begun::Text(state))),
+                }
+                position.expects = Expects::CommaOrEnd;
+            }
+            Begun::Number(state) => {
+                match number::scan(input, *at, state).map_err(|fault| self.malformed(fault))? {
+                    Scan::End(end) => *at = end,
+                    Scan::More(state) => return Ok(Some(Begun::Number(state))),
+                }
+                position.expects = Expects::CommaOrEnd;
+            }
+            Begun::Literal(rest) => {
+                if let Some(begun) = self.go_on_in_literal(rest, input, at)? {
+                    return Ok(Some(begun));
+                }
+                position.expects = Expects::CommaOrEnd;
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn go_on_in_literal(
+        &self,
+        rest: &'static [u8],
+        input: &[u8],
+        at: &mut usize,
+    ) -> Result<Option<Begun>, Error> {
+        let length = rest.len().min(input.len() - *at);
+        if let Some(place) = (0..length).find(|&place| input[*at + place] != rest[place]) {
+            return Err(self.malformed((*at + place, "a value is expected")));
+        }
+        *at += length;
+        Ok((length < rest.len()).then(|| Begun::Literal(&rest[length..])))
+    }
+}

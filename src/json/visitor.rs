@@ -1,0 +1,32 @@
+//! What the transformer is told of tagged values, and how documents come to it.
+
+use crate::error::Error;
+use crate::policy::FieldIndex;
+
+/// What is done with tagged values.
+pub(crate) trait Visitor {
+    /// Writes to `out` what takes the place of `value`, the JSON text of a value of `field`.
+    fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
+
+    /// What a value of `field` that is longer than the longest fails with.
+    fn too_long(&self, field: FieldIndex) -> Error;
+
+    /// Is told that a document ended.
+    fn end_document(&mut self) {}
+}
+
+/// Which way documents go. Inward, what a service could read otherwise than this parser does is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Inward,
+    Outward,
+}
+
+/// How documents follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// One document.
+    Single,
+    /// Newline-delimited JSON: a document a line, no line break within one, empty lines skipped.
+    Lines,
+}
