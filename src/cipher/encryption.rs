@@ -46,12 +46,11 @@ impl Encryption {
     pub(super) fn encrypt(&mut self, field: FieldIndex, value: &[u8]) -> Result<&[u8], Error> {
         self.refuse_token(field, value)?;
         let Self { cipher, keys, tokens, .. } = self;
-        let tokens = match tokens {
-            Some(tokens) => tokens,
-            None => {
-                let primary = Arc::clone(keys.primary()?);
-                tokens.insert(TokenEncryptor::new(primary, cipher.policy().fresh_prefix_per_field()))
-            }
+        let tokens = if let Some(tokens) = tokens {
+            tokens
+        } else {
+            let primary = Arc::clone(keys.primary()?);
+            tokens.insert(TokenEncryptor::new(primary, cipher.policy().fresh_prefix_per_field()))
         };
         tokens.encrypt(cipher.place(field), cipher.policy().field(field).minimum(), value)
     }

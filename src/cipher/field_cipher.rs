@@ -80,6 +80,7 @@ impl FieldCipher {
     /// assert!(cipher.in_scope(Scope::new().tenant("globex"))?.decrypt_value::<String>("phone", &token).is_err());
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "a scope is built for one cipher")]
     pub fn in_scope(&self, scope: Scope) -> Result<Self, Error> {
         scope.check()?;
         Ok(Self(Arc::new(Parts { places: scope.places(self.policy()), ..Parts::clone(&self.0) })))

@@ -115,6 +115,7 @@ impl Transformer {
     }
 
     /// Reads one chunk, and returns where it stands then and up to where the chunk was written out.
+    #[expect(clippy::too_many_lines, reason = "measured: in one function, where it stands stays in registers")]
     fn read(
         &mut self,
         mut position: Position,
@@ -194,9 +195,10 @@ impl Transformer {
             }
             if expects == Expects::Colon {
                 let Some(&byte) = input.get(at) else { break };
-                match byte {
-                    b':' => expects = Expects::Value,
-                    _ => (expects, here) = self.skip_blank(byte, at, expects, here, innermost, visitor)?,
+                if byte == b':' {
+                    expects = Expects::Value;
+                } else {
+                    (expects, here) = self.skip_blank(byte, at, expects, here, innermost, visitor)?;
                 }
                 at += 1;
             }

@@ -23,6 +23,7 @@ const MOST_EXPECTED: u64 = 64 * 1024;
 
 /// How a body is transformed.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most are the large one, which then needs no allocation")]
 pub(super) enum Processor {
     Json(JsonStream),
     /// Operations are only understood whole.

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 
 /// What is done with a response.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
 pub(super) enum Plan {
     /// It holds nothing to open.
     Pass,
