@@ -20,6 +20,7 @@ pub(super) enum Place {
 
 #[derive(Debug)]
 pub(super) struct Fault {
+    #[cfg_attr(not(feature = "toml"), expect(dead_code, reason = "only a file has lines to point at"))]
     pub(super) place: Place,
     pub(super) message: String,
 }
@@ -29,6 +30,7 @@ pub(super) struct Fault {
 pub(super) struct Checked {
     pub(super) automaton: Automaton,
     /// What people call the fields by: their names, and the last names of their paths.
+    #[cfg_attr(not(feature = "layer"), expect(dead_code, reason = "only the layer sees queries"))]
     pub(super) called: Vec<(String, FieldIndex)>,
 }
 

@@ -64,6 +64,7 @@ impl Policy {
     }
 
     /// Returns the field that people call `name`, in any case.
+    #[cfg(feature = "layer")]
     pub(crate) fn field_called(&self, name: &str) -> Option<&Field> {
         let (_, index) = self.checked.called.iter().find(|(called, _)| called.eq_ignore_ascii_case(name))?;
         Some(self.field(*index))

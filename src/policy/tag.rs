@@ -37,6 +37,7 @@ pub enum Tag {
 
 impl Tag {
     /// Every tag that has a meaning of its own.
+    #[cfg(feature = "toml")]
     pub(crate) const KNOWN: [Self; 8] = [
         Self::Name,
         Self::Phone,
