@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::crypto::random;
 use crate::error::Error;
@@ -63,7 +63,7 @@ impl fmt::Debug for SecretKey {
 
 /// Plaintext that this crate owns: a byte buffer that overwrites what it held when it grows, clears or drops.
 #[derive(Default)]
-pub(crate) struct SecretBuffer(Zeroizing<Vec<u8>>);
+pub(crate) struct SecretBuffer(Vec<u8>);
 
 impl SecretBuffer {
     pub(crate) fn as_slice(&self) -> &[u8] {
@@ -88,7 +88,7 @@ impl SecretBuffer {
         if needed > self.0.capacity() {
             let mut larger = Vec::with_capacity(needed.next_power_of_two());
             larger.extend_from_slice(&self.0);
-            self.0 = Zeroizing::new(larger);
+            *self = Self(larger);
         }
     }
 
@@ -107,6 +107,15 @@ impl SecretBuffer {
     /// Empties the buffer. What it held is overwritten at the next use, or on drop.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+impl Drop for SecretBuffer {
+    fn drop(&mut self) {
+        // To overwrite no bytes at all costs more than many: a masked store to where no memory is stalls the processor.
+        if self.0.capacity() > 0 {
+            self.0.zeroize();
+        }
     }
 }
 

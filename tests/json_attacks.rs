@@ -372,18 +372,50 @@ fn a_document_in_a_string_is_a_string() {
 #[test]
 fn a_document_that_serde_json_reads_out_of_a_string_does_not_pass() {
     let inner = format!("{{\\\"phone\\\":\\\"{PLAINTEXT}\\\"}}");
-    for name in ["$serde_json::private::RawValue", "\\u0024serde_json::private::RawValue"] {
+    let plain = "$serde_json::private::RawValue";
+    let escaped = |from: usize, to: usize| -> String {
+        let spell = |(at, c): (usize, char)| match (from..to).contains(&at) {
+            true => format!("\\u{:04x}", u32::from(c)),
+            false => c.to_string(),
+        };
+        plain.chars().enumerate().map(spell).collect::<Vec<_>>().concat()
+    };
+    let mut names: Vec<String> = (0..=plain.len()).map(|to| escaped(0, to)).collect();
+    names.extend((0..plain.len()).map(|from| escaped(from, plain.len())));
+    names.extend((0..plain.len()).map(|at| escaped(at, at + 1)));
+    for name in names {
         for document in [
             format!("{{\"{name}\":\"{inner}\"}}"),
             format!("{{\"customer\":{{\"{name}\":\"{inner}\"}}}}"),
             format!("[{{\"{name}\":\"{inner}\"}}]"),
         ] {
-            let Ok(stored) = cipher().encrypt_json(document.as_bytes()) else { continue };
-            let read: Value = serde_json::from_slice(&stored).unwrap();
-            let mut values = Vec::new();
-            found(&read, "phone", &mut values);
-            assert!(values.iter().all(|value| *value != PLAINTEXT), "a service reads {read} in {document}");
+            for cut in [0, 5, document.len() / 2, document.len()] {
+                let (mut stream, mut stored) = (cipher().json_encryptor(), Vec::new());
+                let (one, other) = document.as_bytes().split_at(cut);
+                let result = stream
+                    .feed(one, &mut stored)
+                    .and_then(|()| stream.feed(other, &mut stored))
+                    .and_then(|()| stream.finish(&mut stored));
+                if let Err(error) = result {
+                    assert_eq!(error.kind(), ErrorKind::Refused);
+                    continue;
+                }
+                let read: Value = serde_json::from_slice(&stored).unwrap();
+                let mut values = Vec::new();
+                found(&read, "phone", &mut values);
+                assert!(values.iter().all(|value| *value != PLAINTEXT), "a service reads {read} in {document}");
+            }
         }
+    }
+}
+
+#[test]
+fn a_name_that_only_begins_like_a_reserved_one_passes() {
+    for name in
+        ["$", "$serde_json", "$serde_json::", "$serde", "serde_json::private::RawValue", "$$serde_json::private::x"]
+    {
+        let document = format!("{{\"{name}\":1}}");
+        for_every_output(&cipher(), document.as_bytes(), |output| assert_eq!(output, document.as_bytes()));
     }
 }
 
@@ -412,6 +444,56 @@ fn a_record_written_as_an_array_does_not_pass_where_the_policy_knows_a_member() 
         let read: Result<Customer, _> = serde_json::from_slice(&stored);
         assert!(read.as_ref().map_or(true, |customer| customer.phone != PLAINTEXT), "a service reads {read:?}");
     }
+}
+
+/// Another field's path that holds at any depth takes nothing from what this one knows.
+#[test]
+fn a_record_written_as_an_array_does_not_pass_beside_a_path_that_holds_at_any_depth() {
+    let order = format!("{{\"customer\":[7,\"{PLAINTEXT}\"]}}");
+    let cipher = cipher_of(&[("phone", "$.customer.phone"), ("email", "$..email")]);
+    if let Ok(stored) = cipher.encrypt_json(order.as_bytes()) {
+        let read: Result<Order, _> = serde_json::from_slice(&stored);
+        assert!(read.as_ref().map_or(true, |order| order.customer.phone != PLAINTEXT), "a service reads {read:?}");
+    }
+}
+
+/// `$.customers[*].phone` names a list of objects, which is where lists of records stand.
+#[test]
+fn a_record_written_as_an_array_does_not_pass_in_a_list_of_records() {
+    #[derive(Debug, Deserialize)]
+    struct Import {
+        customers: Vec<Customer>,
+    }
+    let import = format!("{{\"customers\":[{{\"id\":1,\"phone\":\"x\"}},[7,\"{PLAINTEXT}\"]]}}");
+    if let Ok(stored) = cipher_of(&[("phone", "$.customers[*].phone")]).encrypt_json(import.as_bytes()) {
+        let read: Result<Import, _> = serde_json::from_slice(&stored);
+        let is_hidden = |import: &Import| import.customers.iter().all(|customer| customer.phone != PLAINTEXT);
+        assert!(read.as_ref().map_or(true, is_hidden), "a service reads {read:?}");
+    }
+    let list = format!("[[7,\"{PLAINTEXT}\"]]");
+    if let Ok(stored) = cipher_of(&[("phone", "$[*].phone")]).encrypt_json(list.as_bytes()) {
+        let read: Result<Vec<Customer>, _> = serde_json::from_slice(&stored);
+        assert!(read.as_ref().map_or(true, |list| list[0].phone != PLAINTEXT), "a service reads {read:?}");
+    }
+}
+
+/// The same in a patch: what is added to a list of records is a record.
+#[test]
+fn a_record_written_as_an_array_does_not_pass_in_a_patch() {
+    let record = format!("[7,\"{PLAINTEXT}\"]");
+    for (path, pointer) in [
+        ("$.customer.phone", "/customer"),
+        ("$.customers[0].phone", "/customers/0"),
+        ("$.customers[*].phone", "/customers/-"),
+    ] {
+        let patch = format!("[{{\"op\":\"add\",\"path\":\"{pointer}\",\"value\":{record}}}]");
+        if let Ok(stored) = cipher_of(&[("phone", path)]).encrypt_json_patch(patch.as_bytes()) {
+            assert!(!str::from_utf8(&stored).unwrap().contains(PLAINTEXT), "{patch} passes under {path}");
+        }
+    }
+    let merge = format!("{{\"customer\":{record}}}");
+    let result = cipher_of(&[("phone", "$.customer.phone")]).encrypt_merge_patch(merge.as_bytes());
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Refused);
 }
 
 /// Under a path that holds at any depth an array can be a list of records too, so it passes: SECURITY.md states it.

@@ -200,8 +200,15 @@ fn merge(target: Value, patch: &Value) -> Value {
     Value::Object(members)
 }
 
-fn encrypted(cipher: &FieldCipher, document: &Value) -> Value {
-    serde_json::from_slice(&cipher.encrypt_json(document.to_string().as_bytes()).unwrap()).unwrap()
+/// Nothing where the document is refused, as one with an array is where the policy knows the members of an object.
+fn encrypted(cipher: &FieldCipher, document: &Value) -> Option<Value> {
+    match cipher.encrypt_json(document.to_string().as_bytes()) {
+        Ok(stored) => Some(serde_json::from_slice(&stored).unwrap()),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+            None
+        }
+    }
 }
 
 fn decrypted(cipher: &FieldCipher, document: &Value) -> Value {
@@ -247,6 +254,7 @@ fn a_json_patch_does_to_what_is_stored_what_it_does_to_the_plain_document() {
         }
         let patch = Value::Array(patch);
         assert_eq!(apply(document.clone(), &patch), Some(moving.clone()));
+        let Some(stored) = encrypted(cipher, &document) else { return Ok(()) };
         let stored_patch = match cipher.encrypt_json_patch(patch.to_string().as_bytes()) {
             Ok(patch) => patch,
             Err(error) => {
@@ -256,7 +264,7 @@ fn a_json_patch_does_to_what_is_stored_what_it_does_to_the_plain_document() {
             }
         };
         let stored_patch = serde_json::from_slice(&stored_patch).unwrap();
-        let stored = apply(encrypted(cipher, &document), &stored_patch);
+        let stored = apply(stored, &stored_patch);
         let stored = stored.unwrap_or_else(|| panic!("the patch does not apply to what is stored: {patch}"));
         assert_eq!(decrypted(cipher, &stored), moving, "{:?}", POLICIES[policy]);
         applied.set(applied.get() + usize::from(patch != json!([])));
@@ -274,9 +282,10 @@ fn a_merge_patch_does_to_what_is_stored_what_it_does_to_the_plain_document() {
     let (applied, refused) = (Cell::new(0), Cell::new(0));
     let result = runner(5000).run(&(0..POLICIES.len(), document(), document()), |(policy, document, patch)| {
         let cipher = &ciphers[policy];
+        let Some(stored) = encrypted(cipher, &document) else { return Ok(()) };
         match cipher.encrypt_merge_patch(patch.to_string().as_bytes()) {
             Ok(stored_patch) => {
-                let stored = merge(encrypted(cipher, &document), &serde_json::from_slice(&stored_patch).unwrap());
+                let stored = merge(stored, &serde_json::from_slice(&stored_patch).unwrap());
                 assert_eq!(decrypted(cipher, &stored), merge(document, &patch), "{:?} {patch}", POLICIES[policy]);
                 applied.set(applied.get() + 1);
             }
@@ -331,6 +340,10 @@ fn a_pointer_in_another_spelling_is_the_same_place_or_refused() {
         "\\u002fphone",
         "/a~1b~0",
         "/a~1b\\u007e0",
+        // Not allowed, and read all the same by a parser of numbers.
+        "/list/01",
+        "/list/+1",
+        "/list/00000000000000000001",
         "/list/1",
         "/1",
         "/deep",
@@ -359,16 +372,7 @@ fn a_pointer_in_another_spelling_is_the_same_place_or_refused() {
         assert_eq!(cipher.encrypt_json_patch(patch.as_bytes()).unwrap_err().kind(), kind, "{path}");
     }
     // Not the element of the policy, to any reader of RFC 6901.
-    for path in [
-        "/list/01",
-        "/list/+1",
-        "/list/1 ",
-        "/list/\\u0661",
-        "/list/4294967297",
-        "/list/18446744073709551617",
-        "/ phone",
-        "/Phone",
-    ] {
+    for path in ["/list/1 ", "/list/\\u0661", "/list/4294967297", "/list/18446744073709551617", "/ phone", "/Phone"] {
         let patch = format!("[{{\"op\":\"replace\",\"path\":\"{path}\",\"value\":7}}]");
         assert_eq!(cipher.encrypt_json_patch(patch.as_bytes()).unwrap(), patch.as_bytes(), "{path}");
     }

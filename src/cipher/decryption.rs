@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::field_cipher::FieldCipher;
 use crate::audit::AuditKind;
 use crate::crypto::token::TEXT_MARK;
@@ -64,7 +62,7 @@ impl Visitor for Decryption {
         let Some(text) = value.strip_prefix(b"\"") else { return Err(self.not_encrypted(field)) };
         let text = &text[..text.len() - 1];
         // A storage that escapes what needs no escape still stores the same token.
-        let mut unescaped = Zeroizing::new(Vec::new());
+        let mut unescaped = Vec::new();
         let text = if text.contains(&b'\\') && json::unescape(text, &mut unescaped) { &unescaped } else { text };
         if !text.starts_with(TEXT_MARK.as_bytes()) {
             return Err(self.not_encrypted(field));

@@ -3,6 +3,7 @@
 //! The format is specified for other implementations in [`docs::token`](crate::docs::token).
 
 pub(crate) mod associated_data;
+mod base64url;
 pub(crate) mod data_key;
 pub(crate) mod key_id;
 pub(crate) mod padding;

@@ -1,8 +1,8 @@
 //! The token of version 1: binary form, text form, grammar.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::base64url::BASE64URL;
 use super::key_id::KeyId;
 use super::padding;
 use super::xaes::{NONCE_LENGTH, PREFIX_LENGTH, SUFFIX_LENGTH, TAG_LENGTH};
@@ -48,7 +48,7 @@ pub(crate) fn write_text(binary: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     let length = base64::encoded_len(binary.len(), false).expect("a token is far below the address space");
     out.resize(start + length, 0);
-    URL_SAFE_NO_PAD.encode_slice(binary, &mut out[start..]).expect("the length was computed for this input");
+    BASE64URL.encode_slice(binary, &mut out[start..]).expect("the length was computed for this input");
 }
 
 /// Decodes `token`, in text or binary form, into `buffer`. Returns false where the text is not canonical base64url.
@@ -58,7 +58,7 @@ pub(crate) fn read(token: &[u8], buffer: &mut SecretBuffer) -> bool {
         return true;
     };
     let Some(length) = decoded_length(text.len()) else { return false };
-    URL_SAFE_NO_PAD.decode_slice(text, buffer.overwrite(length)).is_ok_and(|written| written == length)
+    BASE64URL.decode_slice(text, buffer.overwrite(length)).is_ok_and(|written| written == length)
 }
 
 /// Returns the key id of `text` where it satisfies the whole grammar of the text form. Looks at no key.
