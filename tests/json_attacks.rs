@@ -374,9 +374,8 @@ fn a_document_that_serde_json_reads_out_of_a_string_does_not_pass() {
     let inner = format!("{{\\\"phone\\\":\\\"{PLAINTEXT}\\\"}}");
     let plain = "$serde_json::private::RawValue";
     let escaped = |from: usize, to: usize| -> String {
-        let spell = |(at, c): (usize, char)| match (from..to).contains(&at) {
-            true => format!("\\u{:04x}", u32::from(c)),
-            false => c.to_string(),
+        let spell = |(at, c): (usize, char)| {
+            if (from..to).contains(&at) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
         };
         plain.chars().enumerate().map(spell).collect::<Vec<_>>().concat()
     };

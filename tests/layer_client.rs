@@ -1,6 +1,7 @@
 //! Proves that an outgoing client with the layer around it hands tokens to the storage and plaintext to its caller, and
 //! fails where it can do neither.
 #![cfg(feature = "layer")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -89,7 +90,7 @@ fn refused(outcome: Outcome, kind: ErrorKind) {
     let mut said = format!("{error} {error:?}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        said.push_str(&format!(" {error} {error:?}"));
+        said.extend([" ", &error.to_string(), &format!("{error:?}")]);
         cause = error.source();
     }
     assert!(CANARIES.iter().all(|canary| !said.contains(canary)), "{said}");

@@ -1,5 +1,6 @@
 //! Proves that no patch carries a tagged value past the policy, or changes a part of what is encrypted whole.
 #![cfg(feature = "layer")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! Proves that the layer keeps to HTTP, byte by byte where bytes matter: lengths, chunks, trailers, heads without
 //! bodies, `Expect`, upgrades, readiness.
 #![cfg(feature = "layer")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

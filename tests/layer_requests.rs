@@ -1,5 +1,6 @@
 //! Proves what a service behind the layer sees of a request: tagged values as tokens, all other bytes as they came.
 #![cfg(feature = "layer")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! Proves what a client gets of a response: tokens opened where the policy tags them, all other bytes as they came, and
 //! one answer for everything that does not open.
 #![cfg(feature = "layer")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -47,11 +48,6 @@ async fn a_stored_list_is_opened() {
 
 #[tokio::test]
 async fn every_status_and_every_kind_of_json_is_opened() {
-    for status in [200, 201, 202, 203, 226, 300, 400, 404, 409, 422, 500, 503, 599] {
-        let reply =
-            answered(status, &[("content-type", "application/problem+json; charset=utf-8")], stored(CUSTOMER)).await;
-        assert_eq!((reply.status.as_u16(), reply.text()), (status, CUSTOMER));
-    }
     const KINDS: [&[(&str, &str)]; 5] = [
         &[("content-type", "text/json")],
         &[("content-type", "application/hal+json")],
@@ -59,6 +55,11 @@ async fn every_status_and_every_kind_of_json_is_opened() {
         &[("content-type", "application/merge-patch+json")],
         &[("content-type", "application/x-ndjson")],
     ];
+    for status in [200, 201, 202, 203, 226, 300, 400, 404, 409, 422, 500, 503, 599] {
+        let reply =
+            answered(status, &[("content-type", "application/problem+json; charset=utf-8")], stored(CUSTOMER)).await;
+        assert_eq!((reply.status.as_u16(), reply.text()), (status, CUSTOMER));
+    }
     for fields in KINDS {
         assert_eq!(answered(200, fields, stored(CUSTOMER)).await.text(), CUSTOMER, "{fields:?}");
     }
@@ -98,7 +99,6 @@ async fn a_token_that_the_storage_writes_with_escapes_opens() {
 
 #[tokio::test]
 async fn what_is_not_json_passes_as_it_is() {
-    let token = token("phone", "+65 9123 4567");
     const KINDS: [&[(&str, &str)]; 6] = [
         &[],
         &[("content-type", "text/html; charset=utf-16")],
@@ -107,6 +107,7 @@ async fn what_is_not_json_passes_as_it_is() {
         &[("content-type", "text/event-stream"), ("cache-control", "no-cache")],
         &[("content-type", "application/pdf"), ("content-digest", "sha-256=:AAAA:"), ("etag", "\"v1\"")],
     ];
+    let token = token("phone", "+65 9123 4567");
     for fields in KINDS {
         let body = [b"{\"phone\": \"", token.as_bytes(), b"\"\xff\x00"].concat();
         let reply = answered(200, fields, body.clone()).await;
@@ -161,9 +162,10 @@ async fn validators_pass_in_both_directions() {
     let recorder = Recorder::new(|received| {
         let is_known = received.headers.get("if-none-match").is_some_and(|tag| tag == "\"v1\"");
         let response = Response::builder().header(ETAG, "\"v1\"").header(CONTENT_TYPE, JSON);
-        match is_known {
-            true => response.status(304).body(Body::empty()).unwrap(),
-            false => response.body(stored(CUSTOMER).into()).unwrap(),
+        if is_known {
+            response.status(304).body(Body::empty()).unwrap()
+        } else {
+            response.body(stored(CUSTOMER).into()).unwrap()
         }
     });
     let server = Server::axum(layer(), &recorder).await;

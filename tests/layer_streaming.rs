@@ -1,6 +1,7 @@
 //! Proves that long bodies flow through the layer in both directions, in bounded memory, and that a fault on the way
 //! never looks like a whole document.
 #![cfg(feature = "layer")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -71,12 +71,20 @@ fn a_field_without_a_path_is_a_member_of_its_name_at_any_depth() {
 
 #[test]
 fn a_field_with_an_awkward_name_needs_no_path_either() {
-    for name in ["it's", "a\\b", "\\'", "a\"b", "$..x", "姓名", "e\u{301}", " ", "a.b[0]", "'", "\\", "\\u0041", "😀"]
-    {
+    for name in ["it's", "a\\b", "\\'", "a\"b", "姓名", "e\u{301}", " ", "'", "\\", "\\u0041", "😀"] {
         let key = serde_json::to_string(name).unwrap();
         let cipher = cipher(build([field(name)]).unwrap_or_else(|error| panic!("{name}: {error}")));
         let stored = cipher.encrypt_json(format!("{{{key}:1}}").as_bytes()).unwrap();
         assert!(str::from_utf8(&stored).unwrap().starts_with(&format!("{{{key}:\"fs1.")), "{name}");
+    }
+}
+
+#[test]
+fn a_name_that_looks_like_a_path_needs_one() {
+    for name in ["$..x", "a.b[0]", "contacts[*].phone", "contacts.phone", "*"] {
+        let error = build([field(name)]).unwrap_err();
+        assert_says(&error.to_string(), &[name, "looks like a path", ".path(..)"]);
+        assert!(build([field(name).path("$..contacts[*].phone")]).is_ok());
     }
 }
 

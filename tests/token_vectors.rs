@@ -247,3 +247,26 @@ fn no_bit_of_the_bytes_of_a_token_can_change() {
         assert_eq!(error.kind(), expected, "bit {bit}");
     }
 }
+
+#[test]
+fn no_character_of_a_token_can_be_another() {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let tokens = file().tokens;
+    for remainder in [0, 1, 2] {
+        let fits = |vector: &&Opens| vector.token.len() % 3 == remainder && !vector.place.is_beyond_policies();
+        let Opens { token, place, .. } = tokens.iter().find(fits).unwrap();
+        let cipher = place.cipher().unwrap();
+        let mut decryptor = cipher.value_decryptor();
+        for at in 4..token.len() {
+            for byte in (0..=u8::MAX).filter(|byte| *byte != token.as_bytes()[at]) {
+                let mut changed = token.clone().into_bytes();
+                changed[at] = byte;
+                let error = decryptor.decrypt::<Box<RawValue>>(&place.field, &changed).map(drop);
+                let kind = error.expect_err(&format!("{byte} at {at}")).kind();
+                // Only what is still in the alphabet can name another key.
+                let names_another_key = kind == ErrorKind::KeyUnavailable && at < 16 && ALPHABET.contains(&byte);
+                assert!(kind == ErrorKind::Decryption || names_another_key, "{byte} at {at}: {kind:?}");
+            }
+        }
+    }
+}

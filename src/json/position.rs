@@ -63,6 +63,7 @@ impl Expects {
             (Self::CommaOrEnd, _) => "a comma or the end of the container is expected",
             (Self::Name | Self::NameOrEnd, _) => "a member's name is expected",
             (Self::Colon, _) => "a colon is expected",
+            (Self::Value, Kind::Outside) => "a value is expected (is there a byte order mark, or a content coding?)",
             _ => "a value is expected",
         }
     }

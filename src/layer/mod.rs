@@ -57,7 +57,8 @@
 //! | `application/json-patch+json` (RFC 6902) | each operation is held against the policy, see [`encrypt_json_patch`](crate::FieldCipher::encrypt_json_patch); up to the limit of whole bodies |
 //! | any other, none, several, or a character set that is not UTF-8 | 415, unless the body is empty |
 //!
-//! An empty body passes whatever its type. A response that is no JSON holds nothing to open and passes as it is.
+//! An empty body passes whatever its type. A response that is no JSON passes as it is, tokens included. A JSON response
+//! with opened values carries `Cache-Control: no-store` unless the service sets another.
 //!
 //! # Content codings
 //!

@@ -75,9 +75,13 @@ fn processor(cipher: &FieldCipher, headers: &HeaderMap) -> Result<Processor, Err
         MediaType::MergePatch => Ok(Processor::Json(cipher.merge_patch_encryptor())),
         MediaType::Lines => Ok(Processor::Json(cipher.ndjson_encryptor())),
         MediaType::JsonPatch => Ok(Processor::json_patch(cipher.clone())),
-        MediaType::Other => Err(unsupported("this media type cannot be looked into; send JSON")),
+        MediaType::Other => {
+            Err(unsupported("this media type cannot be looked into; send JSON with `Content-Type: application/json`"))
+        }
         MediaType::Missing => Err(unsupported("the body has no Content-Type; send JSON and say so")),
-        MediaType::Unclear => Err(unsupported("the Content-Type is not a single valid one of JSON in UTF-8")),
+        MediaType::Unclear => {
+            Err(unsupported("the Content-Type is not clear; send exactly one, such as `application/json`, in UTF-8"))
+        }
     }
 }
 

@@ -80,6 +80,11 @@ impl Field {
         &self.paths
     }
 
+    /// The path of a field that is given none.
+    pub(super) fn default_path(name: &str) -> String {
+        format!("$..['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))
+    }
+
     pub(crate) fn minimum(&self) -> usize {
         self.minimum
     }

@@ -69,13 +69,16 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault
         (0..).zip(fields).map(|(index, field)| (field.name.clone(), FieldIndex(index))).chain(last_names).collect();
     let automaton = Automaton::new(&paths).map_err(|conflict| {
         let name = |field: FieldIndex| &fields[usize::from(field.0)].name;
+        let paths_of = |field: FieldIndex| fields[usize::from(field.0)].paths.join(", ");
         match conflict {
             Conflict::Overlap(one, other) => Fault {
                 place: Place::Field(other.0.into()),
                 message: format!(
-                    "the paths of `{}` and `{}` can select the same value; a value belongs to one field",
+                    "the paths of `{}` and `{}` can select the same value, which belongs to one field: {} and {}",
                     name(one),
-                    name(other)
+                    name(other),
+                    paths_of(one),
+                    paths_of(other)
                 ),
             },
             Conflict::Unreachable(path) => Fault {
@@ -104,6 +107,9 @@ fn check_field(field: &Field) -> Result<(), String> {
     }
     if let Some(reason) = never_encrypted(name) {
         return Err(format!("field `{name}`: {reason}"));
+    }
+    if field.paths == [Field::default_path(name)] && name.contains(['.', '[', '*', '$']) {
+        return Err(format!("the name `{name}` looks like a path; give the field a plain name, and add `.path(..)`"));
     }
     if let Some(problem) = minimum_problem(field.minimum) {
         return Err(format!("field `{name}`: {problem}"));

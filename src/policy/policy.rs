@@ -84,7 +84,7 @@ impl PolicyBuilder {
     /// Adds a field.
     pub fn field(mut self, mut field: Field) -> Self {
         if field.paths.is_empty() {
-            field.paths.push(format!("$..['{}']", field.name.replace('\\', "\\\\").replace('\'', "\\'")));
+            field.paths.push(Field::default_path(&field.name));
         }
         self.fields.push(field);
         self

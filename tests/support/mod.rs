@@ -83,7 +83,7 @@ pub(crate) fn masked(document: &[u8]) -> String {
         let body = &rest[at + 4..];
         let end = body.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').unwrap_or(body.len());
         masked.push_str(&rest[..at]);
-        masked.push_str(&format!("<{}>", end + 4));
+        masked.extend(["<", &(end + 4).to_string(), ">"]);
         rest = &body[end..];
     }
     masked + rest
@@ -91,10 +91,13 @@ pub(crate) fn masked(document: &[u8]) -> String {
 
 /// Keeps the events of a cipher.
 #[derive(Clone, Default)]
-pub(crate) struct Ledger(Arc<Mutex<Vec<(AuditKind, String, String, Option<KeyId>)>>>);
+pub(crate) struct Ledger(Arc<Mutex<Vec<Entry>>>);
+
+/// What happened, in which collection, to which field, and by which key.
+pub(crate) type Entry = (AuditKind, String, String, Option<KeyId>);
 
 impl Ledger {
-    pub(crate) fn events(&self) -> Vec<(AuditKind, String, String, Option<KeyId>)> {
+    pub(crate) fn events(&self) -> Vec<Entry> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -466,7 +469,7 @@ impl http_body::Body for Frames {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.clone()
+        self.length
     }
 }
 
