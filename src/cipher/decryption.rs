@@ -63,7 +63,11 @@ impl Visitor for Decryption {
         let text = &text[..text.len() - 1];
         // A storage that escapes what needs no escape still stores the same token.
         let mut unescaped = Vec::new();
-        let text = if text.contains(&b'\\') && json::unescape(text, &mut unescaped) { &unescaped } else { text };
+        let text = if memchr::memchr(b'\\', text).is_some() && json::unescape(text, &mut unescaped) {
+            &unescaped
+        } else {
+            text
+        };
         if !text.starts_with(TEXT_MARK.as_bytes()) {
             return Err(self.not_encrypted(field));
         }

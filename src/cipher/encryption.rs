@@ -60,7 +60,7 @@ impl Encryption {
     fn refuse_token(&self, field: FieldIndex, value: &[u8]) -> Result<(), Error> {
         let Some(text) = value.strip_prefix(b"\"") else { return Ok(()) };
         let text = &text[..text.len() - 1];
-        let key_id = if text.contains(&b'\\') {
+        let key_id = if memchr::memchr(b'\\', text).is_some() {
             let mut unescaped = Vec::new();
             json::unescape(text, &mut unescaped).then(|| token::recognize(&unescaped)).flatten()
         } else if text.starts_with(TEXT_MARK.as_bytes()) {
