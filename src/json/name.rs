@@ -37,7 +37,7 @@ impl Name {
         // A name with a lone surrogate in it, or cut short within an escape, is none that a path can mention.
         let is_text = self.held.len() <= longest_spelling(automaton) && string::unescape(&self.held, &mut name);
         let state = if is_text { automaton.member(parent, &name) } else { automaton.other_member(parent) };
-        (state, is_reserved(&name))
+        (state, spells_reserved(&self.held))
     }
 }
 
@@ -45,6 +45,23 @@ impl Name {
 #[inline]
 pub(super) fn is_reserved(name: &[u8]) -> bool {
     name.first() == Some(&b'$') && name.starts_with(RESERVED)
+}
+
+/// Returns whether `text` begins with a spelling of a reserved name, however it is escaped. It may be cut short.
+fn spells_reserved(text: &[u8]) -> bool {
+    let mut rest = text;
+    RESERVED.iter().all(|&wanted| {
+        let (byte, length) = match rest {
+            [b'\\', b'u', digits @ ..] => {
+                let digits = digits.get(..4).and_then(|digits| str::from_utf8(digits).ok());
+                (digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()), 6)
+            }
+            [byte, ..] => (Some(u32::from(*byte)), 1),
+            [] => (None, 0),
+        };
+        rest = rest.get(length..).unwrap_or_default();
+        byte == Some(u32::from(wanted))
+    })
 }
 
 /// The most bytes in which a name that a path mentions, or the beginning of a reserved one, can be written: each as an

@@ -246,7 +246,7 @@ impl Transformer {
                     expects = Expects::NameOrEnd;
                 } else if byte == b'[' {
                     self.open(innermost, at - 1)?;
-                    self.check_array(automaton, here)?;
+                    self.check_array(automaton, here, innermost.kind)?;
                     innermost = Container { kind: Kind::Array(0), state: here };
                     here = automaton.element(here, 0);
                     expects = Expects::ValueOrEnd;
@@ -323,8 +323,8 @@ impl Transformer {
 
     /// What `#[derive(Deserialize)]` makes of a struct is also read from an array, with no names that a path could
     /// match.
-    fn check_array(&self, automaton: &Automaton, state: State) -> Result<(), Error> {
-        if self.flow == Flow::Inward && automaton.is_object(state) {
+    fn check_array(&self, automaton: &Automaton, state: State, around: Kind) -> Result<(), Error> {
+        if self.flow == Flow::Inward && automaton.is_object(state, around != Kind::Object) {
             return Err(refused("an array stands where the policy knows the members of an object"));
         }
         Ok(())

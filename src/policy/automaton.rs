@@ -35,7 +35,15 @@ pub(crate) struct Automaton {
     symbols: usize,
     fields: Vec<Option<FieldIndex>>,
     /// Which states are places of objects.
-    objects: Vec<bool>,
+    objects: Vec<Option<Object>>,
+}
+
+/// Where a place is known as that of an object.
+#[derive(Clone, Copy, Debug)]
+enum Object {
+    Anywhere,
+    /// A wildcard leads there, so among members it may be anything.
+    AsElement,
 }
 
 /// Why paths make no automaton.
@@ -117,10 +125,14 @@ impl Automaton {
         elements.iter().any(|next| *next != elements[0])
     }
 
-    /// Returns whether `state` is the place of an object by the policy: paths lead to it without a wildcard, and go on
-    /// by names alone.
-    pub(crate) fn is_object(&self, state: State) -> bool {
-        self.objects[usize::from(state.0)]
+    /// Returns whether the policy knows what stands at `state` as an object, so that an array there would be a record
+    /// with its names left out. `is_element` tells an element of an array from a member.
+    pub(crate) fn is_object(&self, state: State, is_element: bool) -> bool {
+        match self.objects[usize::from(state.0)] {
+            Some(Object::Anywhere) => true,
+            Some(Object::AsElement) => is_element,
+            None => false,
+        }
     }
 
     /// The length of the longest name that a path mentions, in bytes.
@@ -152,7 +164,7 @@ impl Automaton {
             let set = sets[next].clone();
             let field = accepted(&set, paths, &mut is_reached)?;
             self.fields.push(field);
-            self.objects.push(field.is_none() && is_object(&set, paths));
+            self.objects.push(if field.is_none() { object(&set, paths) } else { None });
             for symbol in 0..self.symbols {
                 // A tagged value is encrypted whole: nothing below it is looked at.
                 let target = if field.is_some() { Vec::new() } else { self.step(&set, symbol, paths) };
@@ -198,15 +210,28 @@ impl Automaton {
     }
 }
 
-/// Returns whether all paths go on by a name from here, and one of them came here without a wildcard.
-fn is_object(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> bool {
-    let segments = |path: usize| &paths[path].1.segments;
-    let goes_on_by_name = |&(path, matched): &(usize, usize)| {
-        segments(path).get(matched).is_some_and(|next| !next.descendant && matches!(next.selector, Selector::Name(_)))
+/// What the policy knows of a place where these items stand.
+fn object(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> Option<Object> {
+    let next = |&(path, matched): &(usize, usize)| paths[path].1.segments.get(matched);
+    // Where a path goes on by elements, or at any depth from the root, an array may as well be a list.
+    let is_list = |item: &(usize, usize)| {
+        next(item).is_some_and(|next| match next.selector {
+            Selector::Name(_) => next.descendant && item.1 == 0 && set.iter().all(|item| item.1 == 0),
+            Selector::Index(_) | Selector::Wildcard => !next.descendant,
+        })
     };
-    let came_by_wildcard =
-        |&(path, matched): &(usize, usize)| matched > 0 && segments(path)[matched - 1].selector == Selector::Wildcard;
-    !set.is_empty() && set.iter().all(goes_on_by_name) && !set.iter().all(came_by_wildcard)
+    if set.iter().any(is_list) {
+        return None;
+    }
+    let by_name = |item: &&(usize, usize)| {
+        next(item).is_some_and(|next| !next.descendant && matches!(next.selector, Selector::Name(_)))
+    };
+    let came_by_wildcard = |&(path, matched): &(usize, usize)| {
+        matched > 0 && paths[path].1.segments[matched - 1].selector == Selector::Wildcard
+    };
+    let mut named = set.iter().filter(by_name).peekable();
+    named.peek()?;
+    Some(if named.all(came_by_wildcard) { Object::AsElement } else { Object::Anywhere })
 }
 
 /// One bit out of 64, by length, first and last byte.
