@@ -375,8 +375,13 @@ fn has_misplaced_array(root: &Tree, paths: &Paths) -> bool {
         (0..path.len()).any(|matched| {
             let goes_on_by_name = !path[matched].descendant && matches!(path[matched].pick, Pick::Name(_));
             let came_by_wildcard = matched > 0 && matches!(path[matched - 1].pick, Pick::Any);
-            let is_array = |address| matches!(at(address).node, Node::Array(_));
-            goes_on_by_name && !came_by_wildcard && select_nodes(root, &path[..matched]).iter().any(is_array)
+            // Behind a wildcard only what stands in an array itself is known not to be one.
+            let is_misplaced = |address: &Address| {
+                let is_array = |address: &Address| matches!(at(address).node, Node::Array(_));
+                let around = address.split_last().map(|(_, around)| around.to_vec());
+                is_array(address) && (!came_by_wildcard || around.is_some_and(|around| is_array(&around)))
+            };
+            goes_on_by_name && select_nodes(root, &path[..matched]).iter().any(is_misplaced)
         })
     })
 }

@@ -4,6 +4,8 @@
 //! compared; see `benches/README.md` for what each name means.
 
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
+#![expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
+#![expect(clippy::unnecessary_wraps, reason = "all comparisons read alike")]
 
 mod documents;
 mod http;

@@ -55,6 +55,14 @@ impl Encryption {
         tokens.encrypt(cipher.place(field), cipher.policy().field(field).minimum(), value)
     }
 
+    fn write(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let token = self.encrypt(field, value)?;
+        out.push(b'"');
+        token::write_text(token, out);
+        out.push(b'"');
+        Ok(())
+    }
+
     /// Refuses a value that is a token by its syntax alone. To pass it on, or to encrypt it once more, would let
     /// whoever holds stolen tokens have them opened, or would hide a component that encrypts twice.
     fn refuse_token(&self, field: FieldIndex, value: &[u8]) -> Result<(), Error> {
@@ -78,6 +86,7 @@ impl Encryption {
 impl Visitor for Encryption {
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let policy = self.cipher.policy().field(field);
+        // In a merge patch it removes the member.
         if value == b"null" && (self.is_merge_patch || !policy.encrypts_null()) {
             out.extend_from_slice(value);
             return Ok(());
@@ -87,11 +96,15 @@ impl Visitor for Encryption {
                 format!("a merge patch cannot change a part of `{}`, which is encrypted whole", policy.name());
             return Err(Error::new(ErrorKind::Refused, message));
         }
-        let token = self.encrypt(field, value)?;
-        out.push(b'"');
-        token::write_text(token, out);
-        out.push(b'"');
-        Ok(())
+        self.write(field, value, out)
+    }
+
+    fn element(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        // A merge patch replaces arrays whole, so there `null` is a value like any other.
+        if value == b"null" && self.policy().field(field).encrypts_null() {
+            return self.write(field, value, out);
+        }
+        self.value(field, value, out)
     }
 
     fn too_long(&self, field: FieldIndex) -> Error {

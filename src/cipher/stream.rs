@@ -98,6 +98,13 @@ impl Visitor for Direction {
         }
     }
 
+    fn element(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        match self {
+            Self::Encrypt(encryption) => encryption.element(field, value, out),
+            Self::Decrypt(decryption) => decryption.element(field, value, out),
+        }
+    }
+
     fn too_long(&self, field: FieldIndex) -> Error {
         match self {
             Self::Encrypt(encryption) => encryption.too_long(field),

@@ -93,6 +93,7 @@ fn double(block: &mut Block) {
 }
 
 #[cfg(test)]
+#[expect(clippy::format_collect, reason = "a test may be slow")]
 mod tests {
     use shake::Shake128;
     use shake::digest::{ExtendableOutput, Update, XofReader};

@@ -93,7 +93,7 @@ impl Transformer {
             // Only here does a number end with nothing after it.
             (_, Some(Begun::Number(state)), _) if is_outside && state.is_complete() => {
                 if let Some((field, _)) = tagged {
-                    self.rewrite(field, visitor, &[], out)?;
+                    self.rewrite(field, innermost.kind, visitor, &[], out)?;
                 }
                 visitor.end_document();
             }
@@ -140,7 +140,7 @@ impl Transformer {
                 if let Some((field, depth)) = tagged
                     && depth == self.outer.len()
                 {
-                    self.rewrite(field, visitor, &input[done..at], out)?;
+                    self.rewrite(field, innermost.kind, visitor, &input[done..at], out)?;
                     tagged = None;
                     done = at;
                 }
@@ -335,16 +335,22 @@ impl Transformer {
     fn rewrite(
         &mut self,
         field: FieldIndex,
+        around: Kind,
         visitor: &mut impl Visitor,
         rest: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        if self.held.is_empty() {
+        let value = if self.held.is_empty() {
             self.check_length(field, visitor, rest.len())?;
-            return visitor.value(field, rest, out);
+            rest
+        } else {
+            self.hold(field, visitor, rest)?;
+            self.held.as_slice()
+        };
+        match around {
+            Kind::Array(_) => visitor.element(field, value, out)?,
+            Kind::Object | Kind::Outside => visitor.value(field, value, out)?,
         }
-        self.hold(field, visitor, rest)?;
-        visitor.value(field, self.held.as_slice(), out)?;
         self.held.clear();
         Ok(())
     }

@@ -234,6 +234,7 @@ const VERSION: u8 = 0x01;
 const WRAPPED_LENGTH: usize = 1 + NONCE_LENGTH + KEY_LENGTH + TAG_LENGTH;
 
 #[cfg(test)]
+#[expect(clippy::format_collect, reason = "a test may be slow")]
 mod tests {
     use super::*;
 
