@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::field_cipher::FieldCipher;
 use crate::audit::AuditKind;
 use crate::crypto::padding::LONGEST_VALUE;
@@ -69,7 +71,7 @@ impl Encryption {
         let Some(text) = value.strip_prefix(b"\"") else { return Ok(()) };
         let text = &text[..text.len() - 1];
         let key_id = if memchr::memchr(b'\\', text).is_some() {
-            let mut unescaped = Vec::new();
+            let mut unescaped = Zeroizing::new(Vec::with_capacity(text.len()));
             json::unescape(text, &mut unescaped).then(|| token::recognize(&unescaped)).flatten()
         } else if text.starts_with(TEXT_MARK.as_bytes()) {
             token::recognize(text)

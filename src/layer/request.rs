@@ -79,9 +79,9 @@ fn processor(cipher: &FieldCipher, headers: &HeaderMap) -> Result<Processor, Err
             Err(unsupported("this media type cannot be looked into; send JSON with `Content-Type: application/json`"))
         }
         MediaType::Missing => Err(unsupported("the body has no Content-Type; send JSON and say so")),
-        MediaType::Unclear => {
-            Err(unsupported("the Content-Type is not clear; send exactly one, such as `application/json`, in UTF-8"))
-        }
+        MediaType::Unclear => Err(unsupported(
+            "the Content-Type is not clear; send JSON, and exactly one `Content-Type: application/json` in UTF-8",
+        )),
     }
 }
 
