@@ -110,10 +110,12 @@ fn policy() -> Result<Policy, fieldseal::Error> {
 /// Opens the keyring, or makes one the first time. In earnest the key-encryption key lies in a key service, and at
 /// least not beside the database.
 async fn open_keys(directory: &FilePath) -> Result<Keys, fieldseal::Error> {
-    let (kek, keyring) = (directory.join("kek"), directory.join("keyring.json"));
-    if !keyring.exists() {
+    let (kek, keyring) = (directory.join("kek"), KeyringFile::new(directory.join("keyring.json")));
+    if !keyring.path().exists() {
         let kek = LocalKek::create_file(&kek)?;
-        KeyringFile::new(&keyring).create(&mut Keyring::create("customers", &kek).await?)?;
+        Keyring::create("customers", &kek).await?.save(&keyring).await?;
     }
-    Keys::open(keyring, LocalKek::from_file(kek)?).await
+    let keys = Keys::open(keyring, LocalKek::from_file(kek)?).await?;
+    tokio::spawn(keys.keep_fresh(tokio::time::sleep));
+    Ok(keys)
 }

@@ -56,10 +56,14 @@ pub enum AuditKind {
     TokenSubmitted,
     /// A stored token did not open: it was changed, moved, or made in another context.
     DecryptionFailed,
-    /// A stored token names a key that is unknown, disabled or gone.
+    /// A stored token names a key that is unknown or gone.
     KeyUnavailable,
+    /// A stored token needs a key that is disabled: its end is being rehearsed, and something would be lost.
+    DisabledKeyUsed,
     /// A tagged field in storage held something that is not a token.
     NotEncrypted,
+    /// The same, where the policy still allows it: the value passed as it is.
+    PlaintextRead,
 }
 
 impl AuditKind {
@@ -68,7 +72,9 @@ impl AuditKind {
             Self::TokenSubmitted => "token_submitted",
             Self::DecryptionFailed => "decryption_failed",
             Self::KeyUnavailable => "key_unavailable",
+            Self::DisabledKeyUsed => "disabled_key_used",
             Self::NotEncrypted => "not_encrypted",
+            Self::PlaintextRead => "plaintext_read",
         }
     }
 }

@@ -52,6 +52,8 @@ pub enum ErrorKind {
     /// The operator: the keyring or a key file is missing, cut short, altered, older than one already seen, or open
     /// to other users.
     Keyring,
+    /// The operator: a step of a rotation is taken before its time, and the message says when that is.
+    TooEarly,
     /// The key service: it failed to wrap or unwrap a key.
     KeyService,
     /// The operator: the operating system gave no randomness.

@@ -56,7 +56,7 @@ async fn the_stolen_rows_open_with_the_keys_and_hold_what_was_sent() {
     let output = drill(&["--accounts", "200", "--dir"], Some(directory.path()));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let kek = LocalKek::from_file(directory.path().join("kek")).unwrap();
-    let keys = Keys::open(directory.path().join("keyring.json"), kek).await.unwrap();
+    let keys = Keys::open(KeyringFile::new(directory.path().join("keyring.json")), kek).await.unwrap();
     let fields = [Tag::Name, Tag::Name, Tag::Phone, Tag::Email, Tag::Address, Tag::CardFragment];
     let mut policy = Policy::builder("customers");
     for (name, tag) in TAGGED.into_iter().zip(fields) {

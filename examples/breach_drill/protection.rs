@@ -20,9 +20,9 @@ pub(crate) fn policy() -> Result<Policy, Error> {
 /// Makes a key-encryption key and a keyring with one data key, and the layer that works with them.
 pub(crate) async fn layer(directory: &Directory) -> Result<FieldEncryptionLayer, Error> {
     let kek = LocalKek::create_file(directory.kek())?;
-    let mut keyring = Keyring::create("customers", &kek).await?;
-    KeyringFile::new(directory.keyring()).create(&mut keyring)?;
+    let keyring = KeyringFile::new(directory.keyring());
+    Keyring::create("customers", &kek).await?.save(&keyring).await?;
 
-    let keys = Keys::open(directory.keyring(), kek).await?;
+    let keys = Keys::open(keyring, kek).await?;
     Ok(FieldEncryptionLayer::new(FieldCipher::new(policy()?, keys)))
 }

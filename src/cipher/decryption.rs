@@ -8,7 +8,7 @@ use crate::crypto::token::TEXT_MARK;
 use crate::crypto::token_decryptor::TokenDecryptor;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Visitor};
-use crate::keys::KeySet;
+use crate::keys::{KeySet, KeyState};
 use crate::policy::{FieldIndex, Policy};
 
 /// Decrypts the values of one stream of documents with the keys of its start.
@@ -38,7 +38,9 @@ impl Decryption {
             keys.for_decryption(id).map(|key| &**key)
         });
         result.inspect_err(|error| {
+            let is_disabled = || key_id.is_some_and(|id| keys.state_of(id) == Some(KeyState::Disabled));
             let kind = match error.kind() {
+                ErrorKind::KeyUnavailable if is_disabled() => AuditKind::DisabledKeyUsed,
                 ErrorKind::KeyUnavailable => AuditKind::KeyUnavailable,
                 _ => AuditKind::DecryptionFailed,
             };

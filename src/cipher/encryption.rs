@@ -11,22 +11,20 @@ use crate::crypto::token::{self, TEXT_MARK};
 use crate::crypto::token_encryptor::TokenEncryptor;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Visitor};
-use crate::keys::KeySet;
 use crate::policy::{FieldIndex, Policy};
 
-/// Encrypts the values of one stream of documents under the primary key of its start.
+/// Encrypts the values of one stream of documents under the primary key of its first.
 #[derive(Debug)]
 pub(super) struct Encryption {
     cipher: FieldCipher,
-    keys: Arc<KeySet>,
+    /// Made with the first value, under the primary key of that moment.
     tokens: Option<TokenEncryptor>,
     is_merge_patch: bool,
 }
 
 impl Encryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
-        let keys = cipher.keys().current();
-        Self { cipher, keys, tokens: None, is_merge_patch: false }
+        Self { cipher, tokens: None, is_merge_patch: false }
     }
 
     pub(super) fn for_merge_patch(self) -> Self {
@@ -47,11 +45,11 @@ impl Encryption {
     /// Encrypts one value and returns the binary token.
     pub(super) fn encrypt(&mut self, field: FieldIndex, value: &[u8]) -> Result<&[u8], Error> {
         self.refuse_token(field, value)?;
-        let Self { cipher, keys, tokens, .. } = self;
+        let Self { cipher, tokens, .. } = self;
         let tokens = if let Some(tokens) = tokens {
             tokens
         } else {
-            let primary = Arc::clone(keys.primary()?);
+            let primary = Arc::clone(cipher.keys().current_for_encryption()?.primary()?);
             tokens.insert(TokenEncryptor::new(primary, cipher.policy().fresh_prefix_per_field()))
         };
         tokens.encrypt(cipher.place(field), cipher.policy().field(field).minimum(), value)

@@ -22,3 +22,8 @@ pub(crate) fn suffix() -> [u8; SUFFIX_LENGTH] {
     rand::rng().fill_bytes(&mut suffix);
     suffix
 }
+
+/// Draws a number from 0 to 1, to spread over time what would happen at once.
+pub(crate) fn fraction() -> f64 {
+    f64::from(rand::rng().next_u32()) / f64::from(u32::MAX)
+}

@@ -1,15 +1,16 @@
-//! The keyring as a document: its JSON form, and the code that authenticates it.
+//! The keyring as a document: its content, and the code that authenticates it.
 
 use ctutils::CtEq;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::change::Change;
 use super::json_form;
 use super::key_entry::KeyEntry;
 use super::keyring_name::KeyringName;
 use super::state::KeyState;
+use super::timing::{Schedule, Timing};
 use super::wrapped_key::WrappedKey;
-use crate::crypto::associated_data::write_part;
 use crate::secret::SecretKey;
 
 /// The one format, named in the document.
@@ -20,10 +21,14 @@ const LABEL: &[u8] = b"fieldseal/v1/keyring\0";
 pub(super) struct Document {
     pub(super) name: KeyringName,
     pub(super) revision: u64,
+    pub(super) timing: Timing,
+    pub(super) schedule: Schedule,
     /// The key service that wrapped the authentication key.
     pub(super) kek: String,
     pub(super) wrapped: WrappedKey,
     pub(super) keys: Vec<KeyEntry>,
+    /// The latest changes, oldest first.
+    pub(super) changes: Vec<Change>,
     pub(super) mac: [u8; 32],
 }
 
@@ -52,30 +57,20 @@ impl Document {
 
     /// Computes the code anew, after a change.
     pub(super) fn authenticate(&mut self, key: &SecretKey) {
-        self.mac = self.code(key).finalize().into_bytes().into();
+        self.mac = self.code(key);
     }
 
     /// Returns whether the code was made with `key` over this content. Takes the same time whatever differs.
     pub(super) fn is_authentic(&self, key: &SecretKey) -> bool {
-        let code: [u8; 32] = self.code(key).finalize().into_bytes().into();
-        code.ct_eq(&self.mac).into()
+        self.code(key).ct_eq(&self.mac).into()
     }
 
-    /// HMAC-SHA-256 (RFC 2104) over everything but the code itself, each part of variable length behind its length.
-    fn code(&self, key: &SecretKey) -> Hmac<Sha256> {
-        let Self { name, revision, kek, wrapped, keys, mac: _ } = self;
+    /// HMAC-SHA-256 (RFC 2104) over a label and everything but the code itself, as canonical JSON (RFC 8785).
+    fn code(&self, key: &SecretKey) -> [u8; 32] {
         let mut bytes = LABEL.to_vec();
-        write_part(FORMAT.as_bytes(), &mut bytes);
-        write_part(name.as_str().as_bytes(), &mut bytes);
-        bytes.extend_from_slice(&revision.to_be_bytes());
-        write_part(kek.as_bytes(), &mut bytes);
-        write_part(wrapped.as_bytes(), &mut bytes);
-        let count = u32::try_from(keys.len()).expect("a keyring is far too small for four billion keys");
-        bytes.extend_from_slice(&count.to_be_bytes());
-        for entry in keys {
-            entry.write_canonical(&mut bytes);
-        }
-        Hmac::new_from_slice(key.expose_secret()).expect("HMAC takes keys of any length").chain_update(bytes)
+        json_form::write_canonical(self, &mut bytes);
+        let code = Hmac::<Sha256>::new_from_slice(key.expose_secret()).expect("HMAC takes keys of any length");
+        code.chain_update(bytes).finalize().into_bytes().into()
     }
 
     fn check_keys(&self) -> Result<(), String> {

@@ -2,21 +2,28 @@
 
 use std::fmt;
 use std::mem;
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::{Duration, SystemTime};
 
-use super::key_service::KeyService;
+use super::due::Due;
+use super::key_services::KeyServices;
 use super::key_set::KeySet;
 use super::keyring::Keyring;
-use super::keyring_file::KeyringFile;
+use super::lease::Reading;
+use super::store::KeyringStore;
 use crate::crypto::data_key::DataKey;
 use crate::crypto::key_id::KeyId;
-use crate::error::Error;
+use crate::crypto::random;
+use crate::error::{Error, ErrorKind};
 
 /// The unwrapped keys of a keyring, ready to encrypt and decrypt with.
 ///
 /// Cheap to clone, and all clones see the same keys. Whoever begins a document keeps the keys of that moment until its
 /// end, so a change of the keyring never meets half a document.
+///
+/// Encrypts only while the keyring was read within the lease of its [`Timing`](super::Timing), 120 seconds unless set:
+/// a replica that is cut off from the keyring stops writing, and goes on reading. [`keep_fresh`](Keys::keep_fresh) sees
+/// to it. A keyring file that has not changed is also seen to be so at the time of use.
 ///
 /// # Example
 ///
@@ -28,17 +35,16 @@ use crate::error::Error;
 /// # let directory = tempfile::tempdir().unwrap();
 /// # let (kek_path, path) = (directory.path().join("kek"), directory.path().join("keyring.json"));
 /// # let kek = LocalKek::create_file(&kek_path)?;
-/// # let file = KeyringFile::new(&path);
+/// # let store = KeyringFile::new(&path);
 /// # let mut keyring = Keyring::create("customers", &kek).await?;
-/// # file.create(&mut keyring)?;
-/// let keys = Keys::open(path, LocalKek::from_file(kek_path)?).await?;
+/// # keyring.save(&store).await?;
+/// let keys = Keys::open(KeyringFile::new(path), LocalKek::from_file(kek_path)?).await?;
+/// tokio::spawn(keys.keep_fresh(tokio::time::sleep));
 /// assert_eq!(keys.revision(), Some(1));
 ///
-/// // Somebody adds a key ...
+/// // Somebody adds a key, and within the refresh period the service takes notice; or at once, where it is told to.
 /// keyring.add_key(&kek).await?;
-/// file.save(&mut keyring)?;
-///
-/// // ... and the service takes notice: call this every minute or so.
+/// keyring.save(&store).await?;
 /// keys.reload().await?;
 /// assert_eq!(keys.revision(), Some(2));
 /// # Ok(())
@@ -49,29 +55,40 @@ pub struct Keys(Arc<Inner>);
 
 struct Inner {
     /// Readers hold the lock for as long as it takes to clone the pointer.
-    current: RwLock<Arc<KeySet>>,
+    current: RwLock<Current>,
     source: Option<Source>,
 }
 
+struct Current {
+    set: Arc<KeySet>,
+    /// When the keyring was last known to hold this revision.
+    read: Reading,
+}
+
 struct Source {
-    file: KeyringFile,
-    service: Box<dyn KeyService>,
+    store: Box<dyn KeyringStore>,
+    services: KeyServices<'static>,
 }
 
 impl Keys {
-    /// Reads the keyring file at `path` and has `service` unwrap every key in it that may decrypt.
+    /// Reads the keyring in `store` and has `services` unwrap every key in it that may decrypt.
     ///
-    /// Reads with blocking calls, and waits for `service` for as long as that takes.
+    /// Waits for the store and the key services for as long as they take.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where the file is not as it should be, or `service` is not
-    /// the one that wrapped the keys; [`ErrorKind::KeyService`](crate::ErrorKind::KeyService).
-    pub async fn open(path: impl Into<PathBuf>, service: impl KeyService + 'static) -> Result<Self, Error> {
-        let source = Source { file: KeyringFile::new(path), service: Box::new(service) };
-        let keyring = source.file.load(&*source.service).await?;
-        let set = KeySet::unwrap(keyring, &source.file.place(), &*source.service, None).await?;
-        Ok(Self::new(set, Some(source)))
+    /// [`ErrorKind::Keyring`] where the keyring is not as it should be, or none of `services` wrapped a key that is
+    /// needed; [`ErrorKind::KeyService`].
+    pub async fn open(
+        store: impl KeyringStore + 'static,
+        services: impl Into<KeyServices<'static>>,
+    ) -> Result<Self, Error> {
+        let source = Source { store: Box::new(store), services: services.into() };
+        let read = Reading::now();
+        let keyring = Keyring::load_after(&*source.store, &source.services, None).await?;
+        let set = KeySet::unwrap(keyring, &source.store.place(), &source.services, None).await?;
+        report_due(&set);
+        Ok(Self::new(set, read, Some(source)))
     }
 
     /// Takes `key` as the one key, and as the primary one, without a keyring: for tests, and for those who manage their
@@ -89,14 +106,15 @@ impl Keys {
     /// ```
     #[must_use]
     pub fn from_data_key(key: DataKey) -> Self {
-        Self::new(KeySet::of_one(key), None)
+        Self::new(KeySet::of_one(key), Reading::now(), None)
     }
 
-    fn new(set: KeySet, source: Option<Source>) -> Self {
-        Self(Arc::new(Inner { current: RwLock::new(Arc::new(set)), source }))
+    fn new(set: KeySet, read: Reading, source: Option<Source>) -> Self {
+        let current = Current { set: Arc::new(set), read };
+        Self(Arc::new(Inner { current: RwLock::new(current), source }))
     }
 
-    /// Reads the keyring file again and exchanges all keys at once.
+    /// Reads the keyring again and exchanges all keys at once.
     ///
     /// Keys that are in memory are kept, so the key service is asked for new ones only. Whatever fails, the keys in use
     /// stay in use; so do they where this is cancelled, and where the keys come from no keyring and there is nothing
@@ -104,36 +122,37 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// As [`open`](Keys::open), and [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where the file holds an older
-    /// revision than the one in use, the same revision with another content, or another keyring.
+    /// As [`open`](Keys::open), and [`ErrorKind::Keyring`] where the store holds an older revision than the one in
+    /// use, the same revision with another content, or another keyring.
     pub async fn reload(&self) -> Result<(), Error> {
-        let Some(Source { file, service }) = &self.0.source else { return Ok(()) };
-        let (held, place) = (self.current(), file.place());
-        let keyring = file.load_after(&**service, held.keyring()).await?;
-        if let Some(in_use) = held.keyring()
-            && !keyring.supersedes(in_use, &place)?
-        {
-            return Ok(());
-        }
-        let set = KeySet::unwrap(keyring, &place, &**service, Some(&held)).await?;
-        self.exchange(set, &place)
+        self.0.reload().await
     }
 
-    /// Puts `set` in force unless another call has put in force a later one since.
-    fn exchange(&self, set: KeySet, place: &str) -> Result<(), Error> {
-        let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(new), Some(in_use)) = (set.keyring(), current.keyring())
-            && (new.revision() < in_use.revision() || !new.supersedes(in_use, place)?)
-        {
-            return Ok(());
+    /// Reloads again and again: once every refresh period of the keyring's [`Timing`](super::Timing), and four times
+    /// as often after a failure, which is logged. Spawn it once; it ends when the last clone of these keys is dropped.
+    ///
+    /// `sleep` is the one of the runtime, such as `tokio::time::sleep`. A tenth of each period is left to chance, so
+    /// that a fleet that was started at once does not ask at once. Keys that come from no keyring are left alone.
+    pub fn keep_fresh<S, F>(&self, sleep: S) -> impl Future<Output = ()> + Send + use<S, F>
+    where
+        S: Fn(Duration) -> F + Send,
+        F: Future<Output = ()> + Send,
+    {
+        let keys = if self.0.source.is_some() { Arc::downgrade(&self.0) } else { Weak::new() };
+        async move {
+            let mut failed = false;
+            while let Some(period) = keys.upgrade().map(|keys| keys.refresh_period()) {
+                let period = if failed { period / 4 } else { period };
+                sleep(period.mul_f64(1.0 - 0.1 * random::fraction())).await;
+                let Some(keys) = keys.upgrade() else { return };
+                let outcome = keys.reload().await;
+                failed = outcome.is_err();
+                if let Err(error) = outcome {
+                    let cause = std::error::Error::source(&error).map(tracing::field::display);
+                    tracing::warn!(%error, cause, "the keyring could not be read again; the keys in use stay in use");
+                }
+            }
         }
-        let former = mem::replace(&mut *current, Arc::new(set));
-        let in_force = Arc::clone(&current);
-        drop(current);
-        drop(former);
-        let (keyring, revision) = in_force.keyring().map(|keyring| (keyring.name(), keyring.revision())).unzip();
-        tracing::info!(keyring, revision, "the keys were exchanged for those of a later revision");
-        Ok(())
     }
 
     /// Returns the revision of the keyring in use, or nothing where the keys come from none.
@@ -148,9 +167,105 @@ impl Keys {
         self.current().primary().ok().map(|key| key.id())
     }
 
-    /// Returns the keys of this moment.
+    /// Returns what is due now by the keyring's schedule.
+    #[must_use]
+    pub fn due(&self) -> Vec<Due> {
+        self.current().keyring().map(|keyring| keyring.due(SystemTime::now())).unwrap_or_default()
+    }
+
+    /// Returns the keys of this moment, to decrypt with.
     pub(crate) fn current(&self) -> Arc<KeySet> {
-        Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.0.current().0
+    }
+
+    /// Returns the keys of this moment, to encrypt with.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyUnavailable`] where the last reading of the keyring is older than the lease.
+    pub(crate) fn current_for_encryption(&self) -> Result<Arc<KeySet>, Error> {
+        let Some(Source { store, .. }) = &self.0.source else { return Ok(self.current()) };
+        let (set, read) = self.0.current();
+        let Some(keyring) = set.keyring() else { return Ok(set) };
+        let timing = keyring.timing();
+        let Some(lease) = timing.lease else { return Ok(set) };
+        let age = read.age();
+        if age <= timing.refresh {
+            return Ok(set);
+        }
+        let reading = Reading::now();
+        if keyring.stored().is_some_and(|document| store.is_still(document)) {
+            self.0.renew(&set, reading);
+            return Ok(set);
+        }
+        if age <= lease {
+            return Ok(set);
+        }
+        let (place, age, lease) = (store.place(), age.as_secs(), lease.as_secs());
+        let message = format!(
+            "{place} was last read {age} seconds ago, and its lease is {lease}: another replica may have left the key;              see to it that `Keys::keep_fresh` runs, and why it fails"
+        );
+        Err(Error::new(ErrorKind::KeyUnavailable, message))
+    }
+}
+
+impl Inner {
+    fn current(&self) -> (Arc<KeySet>, Reading) {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        (Arc::clone(&current.set), current.read)
+    }
+
+    fn refresh_period(&self) -> Duration {
+        let (set, _) = self.current();
+        let period = set.keyring().map_or(Duration::ZERO, |keyring| keyring.timing().refresh);
+        period.max(Duration::from_secs(1))
+    }
+
+    async fn reload(&self) -> Result<(), Error> {
+        let Some(Source { store, services }) = &self.source else { return Ok(()) };
+        let ((held, _), place, reading) = (self.current(), store.place(), Reading::now());
+        let keyring = Keyring::load_after(&**store, services, held.keyring()).await?;
+        if let Some(in_use) = held.keyring()
+            && !keyring.supersedes(in_use, &place)?
+        {
+            self.renew(&held, reading);
+            return Ok(());
+        }
+        let set = KeySet::unwrap(keyring, &place, services, Some(&held)).await?;
+        report_due(&set);
+        self.exchange(set, reading, &place)
+    }
+
+    /// Takes note that the keyring still held the revision of `set` at `reading`.
+    fn renew(&self, set: &Arc<KeySet>, reading: Reading) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&current.set, set) && reading.age() < current.read.age() {
+            current.read = reading;
+        }
+    }
+
+    /// Puts `set` in force unless another call has put in force a later one since.
+    fn exchange(&self, set: KeySet, read: Reading, place: &str) -> Result<(), Error> {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(new), Some(in_use)) = (set.keyring(), current.set.keyring())
+            && (new.revision() < in_use.revision() || !new.supersedes(in_use, place)?)
+        {
+            return Ok(());
+        }
+        let former = mem::replace(&mut *current, Current { set: Arc::new(set), read });
+        let in_force = Arc::clone(&current.set);
+        drop(current);
+        drop(former);
+        let (keyring, revision) = in_force.keyring().map(|keyring| (keyring.name(), keyring.revision())).unzip();
+        tracing::info!(keyring, revision, "the keys were exchanged for those of a later revision");
+        Ok(())
+    }
+}
+
+/// Says in the log what is due: nobody else may look.
+fn report_due(set: &KeySet) {
+    for due in set.keyring().map(|keyring| keyring.due(SystemTime::now())).unwrap_or_default() {
+        tracing::warn!(keyring = set.keyring().map(Keyring::name), "{due}");
     }
 }
 
@@ -159,8 +274,131 @@ impl fmt::Debug for Keys {
         let source = self.0.source.as_ref();
         f.debug_struct("Keys")
             .field("current", &self.current())
-            .field("path", &source.map(|source| source.file.path()))
-            .field("service", &source.map(|source| source.service.name()))
+            .field("store", &source.map(|source| source.store.place()))
+            .field("services", &source.map(|source| &source.services))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::keys::local::LocalKek;
+    use crate::keys::store::KeyringStoreFuture;
+    use crate::secret::SecretKey;
+
+    fn kek() -> LocalKek {
+        LocalKek::new(&SecretKey::from_bytes(&[7; 32]))
+    }
+
+    /// A document in memory, which can be out of reach, and which can or cannot tell at once whether it is the same.
+    #[derive(Default)]
+    struct Memory {
+        document: Mutex<Option<Vec<u8>>>,
+        tells_at_once: bool,
+    }
+
+    impl KeyringStore for Arc<Memory> {
+        fn place(&self) -> String {
+            "memory".to_owned()
+        }
+
+        fn read(&self) -> KeyringStoreFuture<'_, Vec<u8>> {
+            let document = self.document.lock().unwrap().clone();
+            Box::pin(async { document.ok_or_else(|| Error::new(ErrorKind::Keyring, "out of reach")) })
+        }
+
+        fn replace<'a>(
+            &'a self,
+            _: Option<&'a [u8]>,
+            document: &'a [u8],
+        ) -> KeyringStoreFuture<'a, Result<(), Vec<u8>>> {
+            *self.document.lock().unwrap() = Some(document.to_vec());
+            Box::pin(async { Ok(Ok(())) })
+        }
+
+        fn is_still(&self, document: &[u8]) -> bool {
+            self.tells_at_once && self.document.lock().unwrap().as_deref() == Some(document)
+        }
+    }
+
+    async fn opened(tells_at_once: bool) -> (Arc<Memory>, Keyring, Keys) {
+        let store = Arc::new(Memory { tells_at_once, ..Memory::default() });
+        let mut keyring = Keyring::create("customers", &kek()).await.unwrap();
+        keyring.save(&store).await.unwrap();
+        let keys = Keys::open(Arc::clone(&store), kek()).await.unwrap();
+        (store, keyring, keys)
+    }
+
+    fn last_read(keys: &Keys, seconds_ago: u64) {
+        keys.0.current.write().unwrap().read = Reading::ago(Duration::from_secs(seconds_ago));
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_is_cut_off_stops_writing_and_goes_on_reading() {
+        let (store, _, keys) = opened(false).await;
+        last_read(&keys, 119);
+        keys.current_for_encryption().unwrap();
+        last_read(&keys, 121);
+        let error = keys.current_for_encryption().err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+        assert!(error.to_string().contains("its lease is 120"), "{error}");
+        assert!(keys.current().primary().is_ok());
+
+        let document = store.document.lock().unwrap().take();
+        keys.reload().await.unwrap_err();
+        assert!(keys.current_for_encryption().is_err(), "a reading that failed renews nothing");
+        *store.document.lock().unwrap() = document;
+        keys.reload().await.unwrap();
+        keys.current_for_encryption().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_that_tells_at_once_renews_the_lease_for_the_same_document_only() {
+        let (store, mut keyring, keys) = opened(true).await;
+        last_read(&keys, 1_000_000);
+        keys.current_for_encryption().unwrap();
+        assert!(keys.0.current().1.age() < Duration::from_secs(60));
+
+        keyring.add_key(&kek()).await.unwrap();
+        keyring.save(&store).await.unwrap();
+        last_read(&keys, 100);
+        keys.current_for_encryption().unwrap();
+        last_read(&keys, 1_000_000);
+        assert!(keys.current_for_encryption().is_err());
+    }
+
+    #[tokio::test]
+    async fn without_a_lease_nothing_stops() {
+        let (store, mut keyring, keys) = opened(false).await;
+        keyring.set_timing(super::super::Timing::single_process()).unwrap();
+        keyring.save(&store).await.unwrap();
+        keys.reload().await.unwrap();
+        last_read(&keys, 1_000_000);
+        keys.current_for_encryption().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_are_kept_fresh_until_they_are_dropped() {
+        let (store, mut keyring, keys) = opened(false).await;
+        let fresh = tokio::spawn(keys.keep_fresh(tokio::time::sleep));
+        keyring.add_key(&kek()).await.unwrap();
+        keyring.save(&store).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert_eq!(keys.revision(), Some(2));
+
+        // After a failure it asks four times as often.
+        let document = store.document.lock().unwrap().take();
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        keyring.add_key(&kek()).await.unwrap();
+        assert!(document.is_some());
+        keyring.save(&store).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(16)).await;
+        assert_eq!(keys.revision(), Some(3));
+
+        drop(keys);
+        tokio::time::timeout(Duration::from_secs(61), fresh).await.unwrap().unwrap();
     }
 }

@@ -5,12 +5,15 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
+use super::canonical;
+use super::change::{Change, is_line};
 use super::document::{Document, FORMAT};
 use super::key_entry::KeyEntry;
 use super::key_service::is_service_name;
 use super::keyring_name::KeyringName;
 use super::state::KeyState;
 use super::timestamp::Timestamp;
+use super::timing::{ScheduleForm, TimingForm};
 use super::wrapped_key::WrappedKey;
 
 /// Members stand in the order in which they are written.
@@ -20,9 +23,13 @@ struct DocumentForm {
     format: String,
     name: String,
     revision: u64,
+    timing: TimingForm,
+    schedule: ScheduleForm,
     authentication: AuthenticationForm,
     keys: Vec<EntryForm>,
-    mac: String,
+    changes: Vec<ChangeForm>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,70 +46,144 @@ struct EntryForm {
     commitment: String,
     state: KeyState,
     created: String,
+    changed: String,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    relieved: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clean_scans: Vec<String>,
     kek: String,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     wrapped: Option<String>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    receipt: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeForm {
+    revision: u64,
+    at: String,
+    by: String,
+    why: String,
+    action: String,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 /// Writes `document` in the one way in which it is written: indented, so that a change can be reviewed, and with no
 /// line end behind it, so that no part of it is whole.
 pub(super) fn write(document: &Document) -> Vec<u8> {
-    let Document { name, revision, kek, wrapped, keys, mac } = document;
-    let form = DocumentForm {
-        format: FORMAT.to_owned(),
-        name: name.to_string(),
-        revision: *revision,
-        authentication: AuthenticationForm { kek: kek.clone(), wrapped: STANDARD.encode(wrapped.as_bytes()) },
-        keys: keys.iter().map(EntryForm::of).collect(),
-        mac: hex(mac),
-    };
-    serde_json::to_vec_pretty(&form).expect("strings and numbers can be written to memory as JSON")
+    let form = DocumentForm { mac: Some(hex(&document.mac)), ..DocumentForm::of(document) };
+    serde_json::to_vec_pretty(&form).expect(WRITABLE)
 }
+
+/// Appends what is authenticated: everything but the code, as canonical JSON (RFC 8785).
+pub(super) fn write_canonical(document: &Document, out: &mut Vec<u8>) {
+    canonical::write(&serde_json::to_value(DocumentForm::of(document)).expect(WRITABLE), out);
+}
+
+const WRITABLE: &str = "strings and numbers can be written to memory as JSON";
 
 /// Reads what [`write`] writes, with any white space.
 pub(super) fn read(json: &[u8]) -> Result<Document, String> {
     let form: DocumentForm = serde_json::from_slice(json).map_err(|error| syntax_fault(&error))?;
-    let DocumentForm { format, name, revision, authentication, keys, mac } = form;
+    let DocumentForm { format, name, revision, timing, schedule, authentication, keys, changes, mac } = form;
     if format != FORMAT {
         return Err(format!("is of another format than `{FORMAT}`, perhaps a later one"));
     }
     Ok(Document {
         name: KeyringName::parse(&name).map_err(|error| format!("has an unusable name: {error}"))?,
         revision,
+        timing: timing.into(),
+        schedule: schedule.into(),
         kek: service_name(authentication.kek)?,
         wrapped: wrapped_key(&authentication.wrapped)?,
         keys: keys.into_iter().map(EntryForm::parse).collect::<Result<_, _>>()?,
-        mac: unhex(&mac).ok_or("has a `mac` that is not 64 lower-case hexadecimal digits")?,
+        changes: changes.into_iter().map(ChangeForm::parse).collect::<Result<_, _>>()?,
+        mac: mac.as_deref().and_then(unhex).ok_or("has a `mac` that is not 64 lower-case hexadecimal digits")?,
     })
+}
+
+impl DocumentForm {
+    fn of(document: &Document) -> Self {
+        let Document { name, revision, timing, schedule, kek, wrapped, keys, changes, mac: _ } = document;
+        Self {
+            format: FORMAT.to_owned(),
+            name: name.to_string(),
+            revision: *revision,
+            timing: (*timing).into(),
+            schedule: (*schedule).into(),
+            authentication: AuthenticationForm { kek: kek.clone(), wrapped: STANDARD.encode(wrapped.as_bytes()) },
+            keys: keys.iter().map(EntryForm::of).collect(),
+            changes: changes.iter().map(ChangeForm::of).collect(),
+            mac: None,
+        }
+    }
 }
 
 impl EntryForm {
     fn of(entry: &KeyEntry) -> Self {
-        let KeyEntry { commitment, state, created, kek, wrapped } = entry;
+        let KeyEntry { commitment, state, created, changed, relieved, clean_scans, kek, wrapped, receipt } = entry;
         Self {
             id: entry.id().to_string(),
             commitment: hex(commitment),
             state: *state,
             created: created.to_string(),
+            changed: changed.to_string(),
+            relieved: relieved.map(|relieved| relieved.to_string()),
+            clean_scans: clean_scans.iter().map(ToString::to_string).collect(),
             kek: kek.clone(),
             wrapped: wrapped.as_ref().map(|wrapped| STANDARD.encode(wrapped.as_bytes())),
+            receipt: receipt.clone(),
         }
     }
 
     fn parse(self) -> Result<KeyEntry, String> {
-        let Self { id, commitment, state, created, kek, wrapped } = self;
+        let Self { id, commitment, state, created, changed, relieved, clean_scans, kek, wrapped, receipt } = self;
         let entry = KeyEntry {
             commitment: unhex(&commitment).ok_or("has a commitment that is not 64 lower-case hexadecimal digits")?,
             state,
-            created: Timestamp::parse(&created).ok_or("has a `created` that is not like 2026-11-24T03:41:00Z")?,
+            created: timestamp(&created)?,
+            changed: timestamp(&changed)?,
+            relieved: relieved.as_deref().map(timestamp).transpose()?,
+            clean_scans: clean_scans.iter().map(|scan| timestamp(scan)).collect::<Result<_, _>>()?,
             kek: service_name(kek)?,
             wrapped: wrapped.as_deref().map(wrapped_key).transpose()?,
+            receipt: receipt.map(line).transpose()?,
         };
         if id != entry.id().to_string() {
             return Err(format!("gives another id to key {}, which its commitment names so", entry.id()));
         }
         Ok(entry)
     }
+}
+
+impl ChangeForm {
+    fn of(change: &Change) -> Self {
+        let Change { revision, at, by, why, action, key } = change;
+        Self {
+            revision: *revision,
+            at: at.to_string(),
+            by: by.clone(),
+            why: why.clone(),
+            action: action.clone(),
+            key: key.map(|key| key.to_string()),
+        }
+    }
+
+    fn parse(self) -> Result<Change, String> {
+        let Self { revision, at, by, why, action, key } = self;
+        let key = key.map(|key| key.parse().map_err(|_| "records a change of a key whose id is none")).transpose()?;
+        Ok(Change { revision, at: timestamp(&at)?, by: line(by)?, why: line(why)?, action: line(action)?, key })
+    }
+}
+
+fn timestamp(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "has a time that is not like 2026-11-24T03:41:00Z".to_owned())
+}
+
+fn line(text: String) -> Result<String, String> {
+    if is_line(&text) { Ok(text) } else { Err("has a text that is too long, or with control characters".to_owned()) }
 }
 
 /// Reads a member that may be absent, but not `null`.
@@ -203,7 +284,7 @@ mod tests {
             ("\"id\": \"f3e3", "\"id\": \"F3e3", "another id to key f3e3ac0d513a02bb"),
             ("\"id\": \"f3e3", "\"id\": \"f3e4", "another id to key f3e3ac0d513a02bb"),
             ("\"commitment\": \"f3e3", "\"commitment\": \"F3e3", "hexadecimal"),
-            ("2026-01-01T", "2026-01-01 ", "created"),
+            ("2026-01-01T", "2026-01-01 ", "a time that is not like"),
             (wrapped, "\"wrapped\": \"=", "wrapped"),
             (wrapped, "\"wrapped\": \"AQEBA", "wrapped"),
             (wrapped, "\"wrapped\": null, \"x\": \"", "wrong type"),

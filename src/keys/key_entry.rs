@@ -5,7 +5,6 @@ use std::fmt;
 use super::state::KeyState;
 use super::timestamp::Timestamp;
 use super::wrapped_key::WrappedKey;
-use crate::crypto::associated_data::write_part;
 use crate::crypto::key_id::KeyId;
 
 /// What a [`Keyring`](super::Keyring) says about one of its data keys.
@@ -30,9 +29,17 @@ pub struct KeyEntry {
     pub(super) commitment: [u8; 32],
     pub(super) state: KeyState,
     pub(super) created: Timestamp,
+    /// When the state was last changed.
+    pub(super) changed: Timestamp,
+    /// When another key took its place as the primary one. None where it never was, or is again.
+    pub(super) relieved: Option<Timestamp>,
+    /// When scans that prove that nothing needs it any more were recorded.
+    pub(super) clean_scans: Vec<Timestamp>,
     pub(super) kek: String,
     /// There exactly as long as [`KeyState::is_held`] says.
     pub(super) wrapped: Option<WrappedKey>,
+    /// What the key service said when it destroyed the key-encryption key.
+    pub(super) receipt: Option<String>,
 }
 
 impl KeyEntry {
@@ -62,33 +69,50 @@ impl KeyEntry {
         self.created
     }
 
+    /// Returns when the state was last changed.
+    #[must_use]
+    pub fn changed(&self) -> Timestamp {
+        self.changed
+    }
+
+    /// Returns when another key took its place as the primary one; nothing where it never was, or is again.
+    #[must_use]
+    pub fn relieved(&self) -> Option<Timestamp> {
+        self.relieved
+    }
+
+    /// Returns when scans that prove that nothing needs the key any more were recorded. It takes two to forget it.
+    #[must_use]
+    pub fn clean_scans(&self) -> &[Timestamp] {
+        &self.clean_scans
+    }
+
     /// Returns the name of the key-encryption key that wraps, or wrapped, this key.
     #[must_use]
     pub fn kek(&self) -> &str {
         &self.kek
     }
 
-    /// Appends every part in canonical form. The id is a part of the commitment.
-    pub(super) fn write_canonical(&self, out: &mut Vec<u8>) {
-        let Self { commitment, state, created, kek, wrapped } = self;
-        out.extend_from_slice(commitment);
-        write_part(state.name().as_bytes(), out);
-        out.extend_from_slice(&created.seconds().to_be_bytes());
-        write_part(kek.as_bytes(), out);
-        out.push(u8::from(wrapped.is_some()));
-        write_part(wrapped.as_ref().map_or(&[], WrappedKey::as_bytes), out);
+    /// Returns what the key service said when it destroyed the key-encryption key of a shredded key.
+    #[must_use]
+    pub fn receipt(&self) -> Option<&str> {
+        self.receipt.as_deref()
     }
 }
 
 impl fmt::Debug for KeyEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { commitment: _, state, created, kek, wrapped } = self;
+        let Self { commitment: _, state, created, changed, relieved, clean_scans, kek, wrapped, receipt } = self;
         f.debug_struct("KeyEntry")
             .field("id", &self.id())
             .field("state", state)
             .field("created", created)
+            .field("changed", changed)
+            .field("relieved", relieved)
+            .field("clean_scans", clean_scans)
             .field("kek", kek)
             .field("wrapped", wrapped)
+            .field("receipt", receipt)
             .finish()
     }
 }

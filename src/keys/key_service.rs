@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::key_services::KeyServices;
 use super::wrap_context::WrapContext;
 use super::wrapped_key::WrappedKey;
 use crate::error::{Error, ErrorKind};
@@ -92,23 +93,24 @@ pub(super) async fn wrap(
     Err(Error::new(ErrorKind::KeyService, format!("{message}: a keyring holds 1 to {}", WrappedKey::LONGEST)))
 }
 
-/// Has `service` unwrap what the key-encryption key called `kek` wrapped. Messages begin with `place`.
+/// Has the one of `services` that is called `kek` unwrap what it wrapped. Messages begin with `place`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Keyring`] where the service is another one; [`ErrorKind::KeyService`] where it fails.
+/// [`ErrorKind::Keyring`] where there is none; [`ErrorKind::KeyService`] where it fails.
 pub(super) async fn unwrap(
-    service: &dyn KeyService,
+    services: &KeyServices<'_>,
     kek: &str,
     wrapped: &WrappedKey,
     context: &WrapContext,
     place: &str,
 ) -> Result<SecretKey, Error> {
-    let name = service.name();
-    if kek != name {
-        let message = format!("{place} holds {context} as wrapped by `{kek}`, but the key service given is `{name}`");
+    let Some(service) = services.find(kek) else {
+        let names = services.names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+        let message = format!("{place} holds {context} as wrapped by `{kek}`, but the key service given is {names}");
         return Err(Error::new(ErrorKind::Keyring, format!("{message}: give the one that wrapped it")));
-    }
+    };
+    let name = kek;
     service.unwrap(wrapped, context).await.map_err(|error| {
         let message = format!(
             "{place}: key service `{name}` did not unwrap {context}: it cannot be reached, does not permit it, or the \

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::key_entry::KeyEntry;
-use super::key_service::{self, KeyService};
+use super::key_service;
+use super::key_services::KeyServices;
 use super::keyring::Keyring;
 use super::state::KeyState;
 use super::wrap_context::WrapContext;
@@ -36,7 +37,7 @@ impl KeySet {
     pub(super) async fn unwrap(
         keyring: Keyring,
         place: &str,
-        service: &dyn KeyService,
+        services: &KeyServices<'_>,
         held: Option<&Self>,
     ) -> Result<Self, Error> {
         let (mut primary, mut keys) = (None, Vec::new());
@@ -48,10 +49,10 @@ impl KeySet {
                 Arc::clone(held)
             } else {
                 let context = WrapContext::of_data_key(keyring.key_name(), entry.id());
-                let secret = key_service::unwrap(service, entry.kek(), wrapped, &context, place).await?;
+                let secret = key_service::unwrap(services, entry.kek(), wrapped, &context, place).await?;
                 let key = DataKey::new(&secret);
                 if !key.is_committed_to_by(commitment) {
-                    let name = service.name();
+                    let name = entry.kek();
                     let message = format!("{place}: key service `{name}` unwrapped something else than {context}");
                     let advice = "the wrapped key was exchanged, or the service is not what it says it is";
                     return Err(Error::new(ErrorKind::Keyring, format!("{message}: {advice}")));
@@ -91,6 +92,11 @@ impl KeySet {
         self.keyring.as_ref()
     }
 
+    /// Returns what the key `id` may do, where the keyring knows it.
+    pub(crate) fn state_of(&self, id: KeyId) -> Option<KeyState> {
+        self.keyring().and_then(|keyring| keyring.entry(id)).map(KeyEntry::state)
+    }
+
     fn find(&self, id: KeyId) -> Option<&Arc<DataKey>> {
         self.keys.iter().find(|(other, _)| *other == id).map(|(_, key)| key)
     }
@@ -98,8 +104,7 @@ impl KeySet {
     #[cold]
     fn unavailable(&self, id: KeyId) -> Error {
         let origin = self.origin();
-        let state = self.keyring().and_then(|keyring| keyring.entry(id)).map(KeyEntry::state);
-        let message = match state {
+        let message = match self.state_of(id) {
             Some(KeyState::Disabled) => {
                 format!("key {id} is disabled in {origin}, and something stored still needs it: enable it again")
             }

@@ -7,14 +7,16 @@ use std::time::SystemTime;
 
 use ctutils::CtEq;
 
-use super::document::{Document, Stamp};
+use super::change::{Author, Change};
+use super::document::Document;
 use super::key_entry::KeyEntry;
 use super::key_service::{self, KeyService};
+use super::key_services::KeyServices;
 use super::keyring_name::KeyringName;
 use super::state::KeyState;
-use super::timestamp::Timestamp;
+use super::store::KeyringStore;
+use super::timing::{Schedule, Timing};
 use super::wrap_context::WrapContext;
-use crate::crypto::data_key::DataKey;
 use crate::crypto::key_id::KeyId;
 use crate::error::{Error, ErrorKind};
 use crate::secret::SecretKey;
@@ -26,25 +28,36 @@ use crate::secret::SecretKey;
 /// was put back; [`Keys::reload`](super::Keys::reload) refuses one that is older than the keyring in use.
 ///
 /// Two keyrings under one key-encryption key must not have the same name, since the name is what their keys are bound
-/// to. Each change raises the revision by one and stays in memory until the keyring is
-/// [saved](super::KeyringFile::save).
+/// to. Each change raises the revision by one, is recorded with who made it and why, and stays in memory until the
+/// keyring is [saved](Keyring::save).
 ///
 /// # Example
 ///
-/// A rotation. Between the steps, wait until every replica has loaded the last one.
+/// A rotation in a single process. In a fleet, leave the [`Timing`] as it is: each step then refuses to be taken before
+/// its time, and says when that is.
 ///
 /// ```
-/// use fieldseal::keys::{KeyState, Keyring, LocalKek, SecretKey};
+/// use std::time::SystemTime;
+///
+/// use fieldseal::keys::{KeyState, Keyring, LocalKek, SecretKey, Timing};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), fieldseal::Error> {
 /// let kek = LocalKek::new(&SecretKey::generate()?);
-/// let mut keyring = Keyring::create("customers", &kek).await?;
+/// let mut keyring = Keyring::create("customers", &kek).await?.by("alice@example.sg", "quarterly rotation")?;
+/// keyring.set_timing(Timing::single_process())?;
 /// let old = keyring.keys()[0].id();
 ///
 /// let new = keyring.add_key(&kek).await?; // every replica can decrypt with it
 /// keyring.promote(new)?; // and now one after the other encrypts with it
-/// keyring.disable(old)?; // once nothing is stored under it any more: the rehearsal
+/// # std::thread::sleep(std::time::Duration::from_secs(1));
+/// for _ in 0..2 {
+///     let began = SystemTime::now();
+///     // ... look through everything that is stored: nothing is under the old key any more ...
+///     keyring.record_scan(old, began, 0)?;
+/// }
+/// keyring.disable(old)?; // the rehearsal of its end
+/// # std::thread::sleep(std::time::Duration::from_secs(1));
 /// keyring.forget(old)?; // the end
 ///
 /// let states: Vec<_> = keyring.keys().iter().map(|entry| entry.state()).collect();
@@ -53,10 +66,11 @@ use crate::secret::SecretKey;
 /// # }
 /// ```
 pub struct Keyring {
-    document: Document,
-    authentication_key: Arc<SecretKey>,
+    pub(super) document: Document,
+    pub(super) authentication_key: Arc<SecretKey>,
+    pub(super) author: Author,
     /// What the storage held when this was read from it or written to it.
-    stored: Option<Stamp>,
+    stored: Option<Vec<u8>>,
 }
 
 impl Keyring {
@@ -69,13 +83,24 @@ impl Keyring {
         Self::create_at(name, service, SystemTime::now()).await
     }
 
-    async fn create_at(name: &str, service: &dyn KeyService, now: SystemTime) -> Result<Self, Error> {
+    pub(super) async fn create_at(name: &str, service: &dyn KeyService, now: SystemTime) -> Result<Self, Error> {
         let name = KeyringName::parse(name)?;
         let key = SecretKey::generate()?;
         let wrapped = key_service::wrap(service, &key, &WrapContext::of_keyring(&name)).await?;
         let kek = service.name().to_owned();
-        let document = Document { name, revision: 0, kek, wrapped, keys: Vec::new(), mac: [0; 32] };
-        let mut keyring = Self { document, authentication_key: Arc::new(key), stored: None };
+        let document = Document {
+            name,
+            revision: 0,
+            timing: Timing::default(),
+            schedule: Schedule::default(),
+            kek,
+            wrapped,
+            keys: Vec::new(),
+            changes: Vec::new(),
+            mac: [0; 32],
+        };
+        let author = Author::of_process();
+        let mut keyring = Self { document, authentication_key: Arc::new(key), author, stored: None };
         keyring.add_key_at(service, KeyState::Primary, now).await?;
         Ok(keyring)
     }
@@ -100,8 +125,81 @@ impl Keyring {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn from_json(json: &[u8], service: &dyn KeyService) -> Result<Self, Error> {
-        Self::open(json, "the keyring", service, None).await
+    pub async fn from_json(json: &[u8], services: impl Into<KeyServices<'_>>) -> Result<Self, Error> {
+        Self::open(json, "the keyring", &services.into(), None).await
+    }
+
+    /// Reads the keyring that stands in `store`, and has one of `services` unwrap the key that authenticates it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`] where it cannot be read, is cut short or altered, or none of `services` wrapped it;
+    /// [`ErrorKind::KeyService`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::keys::{Keyring, KeyringFile, LocalKek, SecretKey};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), fieldseal::Error> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("keyring.json");
+    /// let kek = LocalKek::new(&SecretKey::generate()?);
+    /// let store = KeyringFile::new(path);
+    /// Keyring::create("customers", &kek).await?.save(&store).await?;
+    ///
+    /// let mut keyring = Keyring::load(&store, &kek).await?.by("alice@example.sg", "quarterly rotation")?;
+    /// keyring.add_key(&kek).await?;
+    /// keyring.save(&store).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn load(store: &dyn KeyringStore, services: impl Into<KeyServices<'_>>) -> Result<Self, Error> {
+        Self::load_after(store, &services.into(), None).await
+    }
+
+    pub(super) async fn load_after(
+        store: &dyn KeyringStore,
+        services: &KeyServices<'_>,
+        held: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let json = store.read().await?;
+        let keyring = Self::open(&json, &store.place(), services, held).await?;
+        store.accept(keyring.revision())?;
+        Ok(keyring)
+    }
+
+    /// Puts the keyring into `store`: in the place of the revision that it was loaded from, or, where it was never
+    /// stored, in an empty place.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`] where something else stands there, since somebody else changed it in the meantime, or
+    /// where it cannot be written. What stands there then is one whole revision: load it to see which.
+    pub async fn save(&mut self, store: &dyn KeyringStore) -> Result<(), Error> {
+        let json = self.to_json();
+        if self.stored.as_ref() == Some(&json) {
+            return Ok(());
+        }
+        match store.replace(self.stored.as_deref(), &json).await? {
+            Ok(()) => {
+                self.stored = Some(json);
+                Ok(())
+            }
+            Err(found) => Err(self.conflict(&found, &store.place())),
+        }
+    }
+
+    /// Names who makes the changes that follow, and why, for the record in the keyring. Unless told, it is the user of
+    /// this process, for no reason.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`] where one is over 1,024 bytes or has line ends or other control characters.
+    pub fn by(mut self, who: &str, why: &str) -> Result<Self, Error> {
+        self.author = Author::parse(who, why)?;
+        Ok(self)
     }
 
     /// Reads a keyring from `place`, as messages call it. The authentication key of `held` is used again where it is
@@ -109,7 +207,7 @@ impl Keyring {
     pub(super) async fn open(
         json: &[u8],
         place: &str,
-        service: &dyn KeyService,
+        services: &KeyServices<'_>,
         held: Option<&Self>,
     ) -> Result<Self, Error> {
         let document = parse(json, place)?;
@@ -118,15 +216,14 @@ impl Keyring {
             Some(Self { document: held, authentication_key, .. }) if (&held.kek, &held.wrapped) == (kek, wrapped) => {
                 Arc::clone(authentication_key)
             }
-            _ => Arc::new(key_service::unwrap(service, kek, wrapped, &WrapContext::of_keyring(name), place).await?),
+            _ => Arc::new(key_service::unwrap(services, kek, wrapped, &WrapContext::of_keyring(name), place).await?),
         };
         if !document.is_authentic(&authentication_key) {
             let message =
                 format!("{place} was altered or damaged: restore the last good copy, and find out who can write it");
             return Err(Error::new(ErrorKind::Keyring, message));
         }
-        let stored = Some(document.stamp());
-        Ok(Self { document, authentication_key, stored })
+        Ok(Self { document, authentication_key, author: Author::of_process(), stored: Some(json.to_vec()) })
     }
 
     /// Writes the keyring as JSON.
@@ -153,75 +250,22 @@ impl Keyring {
         &self.document.keys
     }
 
-    /// Adds a new key, pending, and returns its id. `service` must be the one that the keyring was created with.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Keyring`] for another service; [`ErrorKind::KeyService`]; [`ErrorKind::Randomness`].
-    pub async fn add_key(&mut self, service: &dyn KeyService) -> Result<KeyId, Error> {
-        self.add_key_at(service, KeyState::Pending, SystemTime::now()).await
+    /// Returns the latest 1,000 changes, oldest first.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.document.changes
     }
 
-    async fn add_key_at(&mut self, service: &dyn KeyService, state: KeyState, now: SystemTime) -> Result<KeyId, Error> {
-        let kek = service.name();
-        if kek != self.document.kek {
-            let why = format!("it was created with `{}`, and the key service given is `{kek}`", self.document.kek);
-            return Err(self.fault(&format!("takes no key: {why}")));
-        }
-        let secret = SecretKey::generate()?;
-        let key = DataKey::new(&secret);
-        if self.entry(key.id()).is_some() {
-            return Err(self.fault("drew a key whose id is taken: try again"));
-        }
-        let context = WrapContext::of_data_key(&self.document.name, key.id());
-        let wrapped = key_service::wrap(service, &secret, &context).await?;
-        let (kek, created) = (kek.to_owned(), Timestamp::from_system_time(now));
-        let entry = KeyEntry { commitment: *key.commitment(), state, created, kek, wrapped: Some(wrapped) };
-        self.change(|keys| keys.push(entry))?;
-        Ok(key.id())
+    /// Returns the times of the fleet.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.document.timing
     }
 
-    /// Makes a pending or enabled key the primary one. The former primary key becomes enabled.
-    ///
-    /// Promote a key only when every replica has loaded it: one that has not cannot read what the others write.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Keyring`] where the key is not in the keyring or in another state.
-    pub fn promote(&mut self, id: KeyId) -> Result<(), Error> {
-        self.set_state(id, KeyState::Primary)
-    }
-
-    /// Makes a pending or enabled key refuse to decrypt. It can be [enabled](Keyring::enable) again.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Keyring`] where the key is not in the keyring or in another state; the primary key has to be
-    /// relieved by another first.
-    pub fn disable(&mut self, id: KeyId) -> Result<(), Error> {
-        self.set_state(id, KeyState::Disabled)
-    }
-
-    /// Lets a disabled key decrypt again.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Keyring`] where the key is not in the keyring or in another state.
-    pub fn enable(&mut self, id: KeyId) -> Result<(), Error> {
-        self.set_state(id, KeyState::Enabled)
-    }
-
-    /// Drops a disabled key from this keyring for good; its entry stays, so that tokens under it can be told from those
-    /// under an unknown key.
-    ///
-    /// An older copy of the keyring gives the key back for as long as the key-encryption key lives: only when that is
-    /// destroyed in the key service is the key gone from every copy.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Keyring`] where the key is not in the keyring or not disabled.
-    pub fn forget(&mut self, id: KeyId) -> Result<(), Error> {
-        self.set_state(id, KeyState::Forgotten)
+    /// Returns when keys are due.
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        self.document.schedule
     }
 
     pub(super) fn entry(&self, id: KeyId) -> Option<&KeyEntry> {
@@ -261,69 +305,28 @@ impl Keyring {
         }
     }
 
-    /// Returns whether there is anything to save over what the storage at `place` holds.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Keyring`] where that is not what this keyring was loaded from.
-    pub(super) fn is_change_of(&self, json: &[u8], place: &str) -> Result<bool, Error> {
-        let Some(stored) = self.stored else {
-            return Err(self.fault("was never stored: create its file instead of saving over another one"));
+    /// Returns what this was read from or written as.
+    pub(super) fn stored(&self) -> Option<&[u8]> {
+        self.stored.as_deref()
+    }
+
+    /// Tells why this cannot be put in the place of `found`.
+    fn conflict(&self, found: &[u8], place: &str) -> Error {
+        let Some(stored) = self.stored.as_deref().and_then(|stored| Document::parse(stored).ok()) else {
+            return self.fault(&format!("was never stored, but {place} exists already: load it and change that"));
         };
-        let found = parse(json, place)?.stamp();
-        if found == stored {
-            return Ok(self.document.stamp() != stored);
-        }
+        let found = match parse(found, place) {
+            Ok(found) => found.stamp(),
+            Err(error) => return error,
+        };
         let (theirs, ours) = (found.revision, stored.revision);
         let what = if theirs == ours { "with another content than" } else { "but this change was made to" };
         let advice = "somebody else changed it in the meantime; load it again and repeat the change";
         let message = format!("{place} is at revision {theirs}, {what} revision {ours}: {advice}");
-        Err(Error::new(ErrorKind::Keyring, message))
+        Error::new(ErrorKind::Keyring, message)
     }
 
-    pub(super) fn mark_stored(&mut self) {
-        self.stored = Some(self.document.stamp());
-    }
-
-    fn set_state(&mut self, id: KeyId, next: KeyState) -> Result<(), Error> {
-        let Some(entry) = self.entry(id) else {
-            return Err(self.fault(&format!("has no key {id}: look at the list of its keys")));
-        };
-        let state = entry.state;
-        if state == KeyState::Primary || !state.can_become(next) {
-            let advice = match (state, next) {
-                (KeyState::Primary, KeyState::Primary) => "nothing is left to do",
-                (KeyState::Primary, _) => "promote another key first",
-                (_, KeyState::Forgotten) if state.is_held() => "disable it first, and see whether anything misses it",
-                (KeyState::Disabled, KeyState::Primary) => "enable it first",
-                (KeyState::Forgotten | KeyState::Shredded, _) => "its wrapped key is no longer here",
-                _ => "nothing was changed",
-            };
-            return Err(self.fault(&format!("has key {id} as {state}, which cannot become {next}: {advice}")));
-        }
-        self.change(|keys| {
-            for entry in keys {
-                if entry.id() == id {
-                    entry.state = next;
-                    entry.wrapped = entry.wrapped.take().filter(|_| next.is_held());
-                } else if next == KeyState::Primary && entry.state == KeyState::Primary {
-                    entry.state = KeyState::Enabled;
-                }
-            }
-        })
-    }
-
-    fn change(&mut self, apply: impl FnOnce(&mut Vec<KeyEntry>)) -> Result<(), Error> {
-        let Some(revision) = self.document.revision.checked_add(1) else {
-            return Err(self.fault("has no revision left: create another one"));
-        };
-        apply(&mut self.document.keys);
-        self.document.revision = revision;
-        self.document.authenticate(&self.authentication_key);
-        Ok(())
-    }
-
-    fn fault(&self, message: &str) -> Error {
+    pub(super) fn fault(&self, message: &str) -> Error {
         Error::new(ErrorKind::Keyring, format!("keyring `{}` {message}", self.name()))
     }
 }

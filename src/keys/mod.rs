@@ -22,40 +22,58 @@
 //! # let directory = tempfile::tempdir()?;
 //! # let directory = directory.path();
 //! let kek = LocalKek::create_file(directory.join("kek"))?;
+//! let store = KeyringFile::new(directory.join("keyring.json"));
 //! let mut keyring = Keyring::create("customers", &kek).await?;
-//! KeyringFile::new(directory.join("keyring.json")).create(&mut keyring)?;
+//! keyring.save(&store).await?;
 //!
-//! let keys = Keys::open(directory.join("keyring.json"), kek).await?;
+//! let keys = Keys::open(store, kek).await?;
 //! assert_eq!(keys.primary_id(), Some(keyring.keys()[0].id()));
 //! # Ok(())
 //! # }
 //! ```
 
+mod canonical;
+mod change;
+mod destruction;
 mod document;
+mod due;
 mod handle;
 mod json_form;
 mod key_entry;
 mod key_service;
+mod key_services;
 mod key_set;
 mod keyring;
 mod keyring_file;
 mod keyring_name;
+mod lease;
 mod local;
 mod private_file;
+mod rewrap;
+mod rotation;
 mod state;
+mod store;
 mod timestamp;
+mod timing;
+mod witness;
 mod wrap_context;
 mod wrapped_key;
 
+pub use self::change::Change;
+pub use self::due::Due;
 pub use self::handle::Keys;
 pub use self::key_entry::KeyEntry;
 pub use self::key_service::{KeyService, KeyServiceFuture};
+pub use self::key_services::KeyServices;
 pub(crate) use self::key_set::KeySet;
 pub use self::keyring::Keyring;
 pub use self::keyring_file::KeyringFile;
 pub use self::local::LocalKek;
 pub use self::state::KeyState;
+pub use self::store::{KeyringStore, KeyringStoreFuture};
 pub use self::timestamp::Timestamp;
+pub use self::timing::{Schedule, Timing};
+pub use self::witness::Witness;
 pub use self::wrap_context::{KeyPurpose, WrapContext};
 pub use self::wrapped_key::WrappedKey;
 pub use crate::crypto::data_key::DataKey;

@@ -27,8 +27,15 @@ impl Timestamp {
         (parsed.0 <= LATEST && parsed.to_string() == text).then_some(parsed)
     }
 
-    pub(super) fn seconds(self) -> u64 {
-        self.0
+    /// Returns the earliest second that is certainly `wait` after this moment, of which only the second is known.
+    pub(super) fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(1).saturating_add(wait.as_secs()).min(LATEST))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        Self::from_system_time(time)
     }
 }
 

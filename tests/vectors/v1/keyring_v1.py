@@ -2,14 +2,19 @@
 
     python3 keyring_v1.py > keyring.json
 """
-import base64, calendar, hashlib, hmac, json, sys, time
+import base64, hashlib, hmac, json, sys
 
 from token_v1 import HKDF, SHA256, derive, xaes_256_gcm
 
 FORMAT, NAME, REVISION = "fieldseal/keyring/1", "customers", 11
 KEK, AUTHENTICATION_KEY = b"\x07" * 32, b"\x05" * 32
-ENTRIES = [("forgotten", "2025-12-31T23:59:59Z"), ("disabled", "2026-01-01T00:00:00Z"),
-           ("enabled", "2026-02-28T00:00:00Z"), ("primary", "2026-11-24T03:41:00Z"), ("pending", "2028-02-29T12:34:56Z")]
+ENTRIES = [("shredded", "2025-12-31T23:59:59Z"), ("forgotten", "2025-12-31T23:59:59Z"),
+           ("disabled", "2026-01-01T00:00:00Z"), ("enabled", "2026-02-28T00:00:00Z"),
+           ("primary", "2026-11-24T03:41:00Z"), ("pending", "2028-02-29T12:34:56Z")]
+TIMING = dict(refresh=60, lease=120, longest_request=60, clock_skew=30, rehearsal=604800)
+SCHEDULE = dict(rotate_every=7776000, lifetime=31536000)
+RELIEVED, SCANS = "2026-11-24T03:41:00Z", ["2026-11-25T00:00:00Z", "2026-11-26T00:00:00Z"]
+RECEIPT = "local: file removed at 2026-12-01T00:00:00Z"
 
 def part(text):
     return len(text).to_bytes(2, "big") + text
@@ -26,23 +31,29 @@ def to_base64(binary):
     return base64.b64encode(binary).decode()
 
 kek = "local:" + from_kek(b"fieldseal/v1/local-kek-fingerprint", 8).hex()
-keys, coded, drawn = [], b"", 0
+keys, changes, drawn = [], [], 0
 for number, (state, created) in enumerate(ENTRIES):
-    key = bytes([0x21 + number]) * 32
-    commitment, wrapped = derive(key, b"fieldseal/v1/commit"), b""
-    entry = dict(id=commitment[:8].hex(), commitment=commitment.hex(), state=state, created=created, kek=kek)
-    if state != "forgotten":
+    key = bytes([0x20 + number]) * 32
+    commitment = derive(key, b"fieldseal/v1/commit")
+    entry = dict(id=commitment[:8].hex(), commitment=commitment.hex(), state=state, created=created, changed=created)
+    if state in ("shredded", "forgotten", "disabled", "enabled"):
+        entry["relieved"] = RELIEVED
+    if state in ("shredded", "forgotten", "disabled"):
+        entry["clean_scans"] = SCANS
+    entry["kek"] = kek
+    if state not in ("shredded", "forgotten"):
         drawn += 1
-        wrapped = wrap(key, bytes([drawn]) * 24, b"data-key", commitment[:8])
-        entry["wrapped"] = to_base64(wrapped)
+        entry["wrapped"] = to_base64(wrap(key, bytes([drawn]) * 24, b"data-key", commitment[:8]))
+    if state == "shredded":
+        entry["receipt"] = RECEIPT
     keys.append(entry)
-    seconds = calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ"))
-    coded += commitment + part(state.encode()) + seconds.to_bytes(8, "big") + part(kek.encode())
-    coded += bytes(["wrapped" in entry]) + part(wrapped)
+    changes.append(dict(revision=6 + number, at=created, by="\u9648\u4f1f\u660e <wm@example.sg>",
+                        why='a "quarterly" rotation', action="added", key=entry["id"]))
+del changes[-1]["key"]
 wrapped = wrap(AUTHENTICATION_KEY, bytes([drawn + 1]) * 24, b"keyring-authentication")
-coded = (b"fieldseal/v1/keyring\0" + part(FORMAT.encode()) + part(NAME.encode()) + REVISION.to_bytes(8, "big")
-         + part(kek.encode()) + part(wrapped) + len(keys).to_bytes(4, "big") + coded)
-mac = hmac.new(AUTHENTICATION_KEY, coded, hashlib.sha256).hexdigest()
-document = dict(format=FORMAT, name=NAME, revision=REVISION,
-                authentication=dict(kek=kek, wrapped=to_base64(wrapped)), keys=keys, mac=mac)
-sys.stdout.write(json.dumps(document, indent=2))
+document = dict(format=FORMAT, name=NAME, revision=REVISION, timing=TIMING, schedule=SCHEDULE,
+                authentication=dict(kek=kek, wrapped=to_base64(wrapped)), keys=keys, changes=changes)
+# RFC 8785, for documents whose member names are ASCII and whose numbers are integers.
+canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+document["mac"] = hmac.new(AUTHENTICATION_KEY, b"fieldseal/v1/keyring\0" + canonical, hashlib.sha256).hexdigest()
+sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False))

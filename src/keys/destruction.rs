@@ -1,0 +1,172 @@
+//! The end of a key: the evidence that nothing needs it, and the two steps in which it goes.
+
+use std::time::SystemTime;
+
+use super::change::{is_line, shortened};
+use super::key_entry::KeyEntry;
+use super::keyring::Keyring;
+use super::state::KeyState;
+use super::timestamp::Timestamp;
+use crate::crypto::key_id::KeyId;
+use crate::error::Error;
+
+/// How many clean scans it takes to forget a key.
+const SCANS_NEEDED: usize = 2;
+
+impl Keyring {
+    /// Returns from when on a scan for the key `id` proves anything: when the last replica has stopped writing under
+    /// it. Nothing for a key that was never the primary one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where the key is not in the keyring, or is the primary one.
+    pub fn scannable_at(&self, id: KeyId) -> Result<Option<Timestamp>, Error> {
+        let entry = self.known(id)?;
+        if entry.state == KeyState::Primary {
+            return Err(self.fault(&format!("still encrypts with key {id}: promote another key first")));
+        }
+        Ok(entry.relieved.map(|relieved| relieved.after(self.timing().before_scan())))
+    }
+
+    /// Records a scan of everything that is stored, which began at `began` and found `tokens` under the key `id`. Two
+    /// clean ones are needed before the key can be forgotten; one that is not clean takes the others back.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooEarly`](crate::ErrorKind::TooEarly) where a clean scan began before [`scannable_at`](Keyring::scannable_at), or before the
+    /// last one was recorded. [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where the key is not in the keyring, or is the primary one.
+    pub fn record_scan(&mut self, id: KeyId, began: SystemTime, tokens: u64) -> Result<(), Error> {
+        self.record_scan_at(id, began, tokens, SystemTime::now())
+    }
+
+    pub(super) fn record_scan_at(
+        &mut self,
+        id: KeyId,
+        began: SystemTime,
+        tokens: u64,
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        let (earliest, began) = (self.scannable_at(id)?, Timestamp::from(began));
+        if tokens == 0 {
+            if began > Timestamp::from(now) {
+                return Err(self.too_early(&format!("takes no scan for key {id} that is yet to begin")));
+            }
+            if let Some(earliest) = earliest.filter(|&earliest| began < earliest) {
+                let why = "until then a replica may have written under the key";
+                return Err(self.too_early(&format!("takes no scan for key {id} begun before {earliest}: {why}")));
+            }
+            if self.known(id)?.clean_scans.last().is_some_and(|&last| began < last) {
+                let message = format!("takes no scan for key {id} that was begun before the last one had ended");
+                return Err(self.too_early(&message));
+            }
+        }
+        self.change(now, format!("scanned: {tokens} tokens found"), Some(id), |keys| {
+            for entry in keys.iter_mut().filter(|entry| entry.id() == id) {
+                if tokens == 0 {
+                    entry.clean_scans.push(now.into());
+                } else {
+                    entry.clean_scans.clear();
+                }
+            }
+        })
+    }
+
+    /// Drops a disabled key from this keyring for good; its entry stays, so that tokens under it can be told from those
+    /// under an unknown key.
+    ///
+    /// An older copy of the keyring gives the key back for as long as the key-encryption key lives: only when that is
+    /// destroyed in the key service, and [recorded](Keyring::shred) here, is the key gone from every copy.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooEarly`](crate::ErrorKind::TooEarly) where the rehearsal has not lasted as long as the [`Timing`] says, or fewer than two
+    /// clean scans were [recorded](Keyring::record_scan) for a key that was the primary one. [`ErrorKind::Keyring`](crate::ErrorKind::Keyring)
+    /// where the key is not in the keyring or not disabled.
+    pub fn forget(&mut self, id: KeyId) -> Result<(), Error> {
+        self.forget_at(id, SystemTime::now())
+    }
+
+    pub(super) fn forget_at(&mut self, id: KeyId, now: SystemTime) -> Result<(), Error> {
+        self.check_change(id, KeyState::Forgotten)?;
+        let entry = self.known(id)?;
+        if entry.relieved.is_some() && entry.clean_scans.len() < SCANS_NEEDED {
+            let found = entry.clean_scans.len();
+            let message = format!("cannot forget key {id} after {found} clean scans: it takes {SCANS_NEEDED}");
+            return Err(self.too_early(&format!("{message}, so that nothing is lost that somebody needs")));
+        }
+        let rehearsal = self.timing().rehearsal;
+        let earliest = entry.changed.after(rehearsal);
+        if !rehearsal.is_zero() && Timestamp::from(now) < earliest {
+            let why = "until then it is seen whether anything misses it";
+            return Err(self.too_early(&format!("cannot forget key {id} before {earliest}: {why}")));
+        }
+        self.set_state(id, KeyState::Forgotten, now)
+    }
+
+    /// Drops a key that is not the primary one from this keyring for good, whatever is still stored under it: that is
+    /// lost with it. `tokens` is how many were found, for the record.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where the key is not in the keyring, is gone already, or is the primary one.
+    pub fn forget_with_everything_under_it(&mut self, id: KeyId, tokens: u64) -> Result<(), Error> {
+        let now = SystemTime::now();
+        if self.known(id)?.state != KeyState::Disabled {
+            self.check_change(id, KeyState::Disabled)?;
+            self.set_state(id, KeyState::Disabled, now)?;
+        }
+        self.set_state(id, KeyState::Forgotten, now)?;
+        let last = self.document.changes.last_mut().expect("the state was just changed");
+        last.action = format!("forgotten with {tokens} tokens");
+        self.document.authenticate(&self.authentication_key);
+        Ok(())
+    }
+
+    /// Checks that nothing living needs the key-encryption key called `kek`, so that it can be destroyed in its key
+    /// service. Returns the keys that die with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where it still wraps a key that is not forgotten, or the authentication key, or where it
+    /// has wrapped none.
+    pub fn shreddable(&self, kek: &str) -> Result<Vec<KeyId>, Error> {
+        if let Some(entry) = self.keys().iter().find(|entry| entry.kek == kek && entry.state.is_held()) {
+            let (id, state) = (entry.id(), entry.state);
+            return Err(self.fault(&format!("still needs `{kek}`: key {id} is {state}, and has to be forgotten first")));
+        }
+        if self.document.kek == kek {
+            let advice = "have another one authenticate it first";
+            return Err(self.fault(&format!("is itself authenticated by `{kek}`: {advice}")));
+        }
+        let dying = |entry: &&KeyEntry| entry.kek == kek && entry.state == KeyState::Forgotten;
+        let ids: Vec<_> = self.keys().iter().filter(dying).map(KeyEntry::id).collect();
+        if ids.is_empty() {
+            return Err(self.fault(&format!("has no forgotten key of `{kek}`: there is nothing to shred")));
+        }
+        Ok(ids)
+    }
+
+    /// Records that the key-encryption key called `kek` was destroyed in its key service, which said `receipt`. Every
+    /// key that it wrapped is then gone from every copy of the keyring. Destroy it with
+    /// [`KeyService::destroy`](super::KeyService::destroy), or there by hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`shreddable`](Keyring::shreddable), and [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where the receipt is empty, over 1,024 bytes
+    /// or has control characters.
+    pub fn shred(&mut self, kek: &str, receipt: &str) -> Result<Vec<KeyId>, Error> {
+        let ids = self.shreddable(kek)?;
+        if receipt.is_empty() || !is_line(receipt) {
+            return Err(self.fault("needs a receipt of 1 to 1,024 bytes without control characters"));
+        }
+        let now = SystemTime::now();
+        self.change(now, shortened(format!("shredded: {kek}")), None, |keys| {
+            for entry in keys.iter_mut().filter(|entry| ids.contains(&entry.id())) {
+                entry.state = KeyState::Shredded;
+                entry.changed = now.into();
+                entry.receipt = Some(receipt.to_owned());
+            }
+        })?;
+        Ok(ids)
+    }
+}

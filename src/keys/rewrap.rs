@@ -1,0 +1,73 @@
+//! The keys of a keyring under another key-encryption key.
+
+use std::time::SystemTime;
+
+use super::change::shortened;
+use super::key_service::{self, KeyService};
+use super::key_services::KeyServices;
+use super::keyring::Keyring;
+use super::wrap_context::WrapContext;
+use crate::crypto::data_key::DataKey;
+use crate::error::Error;
+
+impl Keyring {
+    /// Has `service` wrap every key again that the key-encryption key called `from` wraps, and the authentication key
+    /// likewise; no stored value is touched. Returns how many keys were wrapped.
+    ///
+    /// `from` and `service` can have the same name, where the key-encryption key was rotated inside the key service.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where a wrapped key is not the one that the keyring is committed to, or none of
+    /// `services` is called `from`; [`ErrorKind::KeyService`](crate::ErrorKind::KeyService). Then nothing was changed.
+    pub async fn rewrap(
+        &mut self,
+        from: &str,
+        services: impl Into<KeyServices<'_>>,
+        service: &dyn KeyService,
+    ) -> Result<usize, Error> {
+        let services = services.into();
+        let mut rewrapped = Vec::new();
+        for entry in self.keys().iter().filter(|entry| entry.kek == from) {
+            let Some(wrapped) = &entry.wrapped else { continue };
+            let context = WrapContext::of_data_key(self.key_name(), entry.id());
+            let secret = key_service::unwrap(&services, from, wrapped, &context, "the keyring").await?;
+            if !DataKey::new(&secret).is_committed_to_by(entry.commitment()) {
+                let message = format!("was given something else than {context} by `{from}`: nothing was changed");
+                return Err(self.fault(&message));
+            }
+            rewrapped.push((entry.id(), key_service::wrap(service, &secret, &context).await?));
+        }
+        let mut count = rewrapped.len();
+        if self.document.kek == from {
+            let context = WrapContext::of_keyring(self.key_name());
+            self.document.wrapped = key_service::wrap(service, &self.authentication_key, &context).await?;
+            service.name().clone_into(&mut self.document.kek);
+            count += 1;
+        }
+        let action = format!("wrapped again: {count} keys of {from} by {}", service.name());
+        self.change(SystemTime::now(), shortened(action), None, |keys| {
+            for entry in keys {
+                if let Some((_, wrapped)) = rewrapped.iter().find(|(id, _)| *id == entry.id()) {
+                    entry.wrapped = Some(wrapped.clone());
+                    service.name().clone_into(&mut entry.kek);
+                }
+            }
+        })?;
+        Ok(count)
+    }
+
+    /// Has `service` wrap the key that authenticates the keyring, so that the key-encryption key which did so before
+    /// is no longer needed for reading it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyService`](crate::ErrorKind::KeyService).
+    pub async fn authenticate_by(&mut self, service: &dyn KeyService) -> Result<(), Error> {
+        let context = WrapContext::of_keyring(self.key_name());
+        self.document.wrapped = key_service::wrap(service, &self.authentication_key, &context).await?;
+        service.name().clone_into(&mut self.document.kek);
+        let action = format!("authenticated by {}", service.name());
+        self.change(SystemTime::now(), shortened(action), None, |_| ())
+    }
+}
