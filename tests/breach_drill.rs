@@ -18,7 +18,7 @@ use std::process::{Command, Output};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use fieldseal::keys::{Keys, LocalKek};
+use fieldseal::keys::{KeyringFile, Keys, LocalKek};
 use fieldseal::{Field, FieldCipher, Policy, Tag};
 use rusqlite::Connection;
 use serde_json::Value;

@@ -79,7 +79,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooEarly`](crate::ErrorKind::TooEarly) where the rehearsal has not lasted as long as the [`Timing`] says, or fewer than two
+    /// [`ErrorKind::TooEarly`](crate::ErrorKind::TooEarly) where the rehearsal has not lasted as long as the [`Timing`](super::Timing) says, or fewer than two
     /// clean scans were [recorded](Keyring::record_scan) for a key that was the primary one. [`ErrorKind::Keyring`](crate::ErrorKind::Keyring)
     /// where the key is not in the keyring or not disabled.
     pub fn forget(&mut self, id: KeyId) -> Result<(), Error> {
@@ -148,7 +148,7 @@ impl Keyring {
 
     /// Records that the key-encryption key called `kek` was destroyed in its key service, which said `receipt`. Every
     /// key that it wrapped is then gone from every copy of the keyring. Destroy it with
-    /// [`KeyService::destroy`](super::KeyService::destroy), or there by hand.
+    /// `KeyService::destroy`, or there by hand.
     ///
     /// # Errors
     ///
