@@ -37,6 +37,8 @@ mod change;
 mod destruction;
 mod document;
 mod due;
+#[cfg(test)]
+mod fleet_model;
 mod handle;
 mod json_form;
 mod key_entry;
