@@ -45,6 +45,8 @@ pub struct AuditEvent<'a> {
     pub field: &'a str,
     /// The key that the token names, where there is one.
     pub key_id: Option<KeyId>,
+    /// How many values it happened to in one document or stream.
+    pub count: u64,
 }
 
 /// What happened.
@@ -91,8 +93,8 @@ pub(crate) struct TracingAudit;
 
 impl Audit for TracingAudit {
     fn record(&self, event: &AuditEvent<'_>) {
-        let &AuditEvent { kind, collection, field, key_id } = event;
+        let &AuditEvent { kind, collection, field, key_id, count } = event;
         let key_id = key_id.map(tracing::field::display);
-        tracing::warn!(target: "fieldseal::audit", kind = kind.name(), collection, field, key_id);
+        tracing::warn!(target: "fieldseal::audit", kind = kind.name(), collection, field, key_id, count);
     }
 }

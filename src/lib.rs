@@ -12,9 +12,11 @@ pub mod keys;
 pub mod layer;
 pub mod policy;
 mod secret;
+mod timestamp;
 
 pub use cipher::{FieldCipher, JsonStream, Scope, ValueDecryptor, ValueEncryptor};
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "layer")]
 pub use layer::FieldEncryptionLayer;
 pub use policy::{Field, Policy, Tag};
+pub use timestamp::Timestamp;

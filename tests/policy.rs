@@ -623,4 +623,17 @@ tag = "email"
         let names: Vec<_> = policy.fields().iter().map(Field::name).collect();
         assert_eq!(names, ["zeta", "alpha", "mid"]);
     }
+
+    #[test]
+    fn the_end_of_plaintext_is_a_moment_in_one_form() {
+        let text = |moment: &str| {
+            format!("collection = \"c\"\n[fields.phone]\ntag = \"phone\"\nallow_plaintext_until = {moment}")
+        };
+        Policy::from_toml(&text("2027-01-31T00:00:00Z")).unwrap();
+        for bad in
+            ["2027-01-31", "2027-01-31T00:00:00", "2027-01-31T00:00:00+08:00", "true", "\"2027-01-31T00:00:00Z\""]
+        {
+            assert_says(&refusal(&text(bad)), &["line 4"]);
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use fieldseal::audit::{Audit, AuditEvent, AuditKind};
 use fieldseal::keys::{DataKey, KeyId, Keys, SecretKey};
@@ -993,4 +994,46 @@ fn a_cipher_is_shared_between_threads() {
         threads.into_iter().flat_map(|thread| -> Vec<String> { thread.join().unwrap() }).collect()
     });
     assert_eq!(prefixes.len(), 200);
+}
+
+#[test]
+fn plaintext_that_is_stored_passes_only_where_and_as_long_as_the_policy_allows_it() {
+    struct Events(Mutex<Vec<(AuditKind, String, u64)>>);
+    impl Audit for &'static Events {
+        fn record(&self, event: &AuditEvent<'_>) {
+            self.0.lock().unwrap().push((event.kind, event.field.to_owned(), event.count));
+        }
+    }
+    static EVENTS: Events = Events(Mutex::new(Vec::new()));
+
+    let hour = Duration::from_secs(3600);
+    let policy = |phone: Field| {
+        Policy::builder("customers").field(phone).field(Field::new("email", Tag::Email)).build().unwrap()
+    };
+    let keys = Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[9; 32])));
+    let cipher = |phone: Field| FieldCipher::new(policy(phone), keys.clone()).with_audit(&EVENTS);
+    let phone = || Field::new("phone", Tag::Phone);
+    let strict = cipher(phone());
+    let lenient = cipher(phone().allow_plaintext_until(SystemTime::now() + hour));
+    let late = cipher(phone().allow_plaintext_until(SystemTime::now() - hour));
+
+    // A table that is half encrypted.
+    let token = strict.encrypt_value("phone", "+65 9123 4567").unwrap();
+    let list = format!(r#"[{{"phone":"+65 8123 4567"}},{{"phone":"{token}"}},{{"phone": 81234567}},{{"phone":""}}]"#);
+    let opened = lenient.decrypt_json(list.as_bytes()).unwrap();
+    let expected = r#"[{"phone":"+65 8123 4567"},{"phone":"+65 9123 4567"},{"phone": 81234567},{"phone":""}]"#;
+    assert_eq!(String::from_utf8(opened).unwrap(), expected);
+    assert_eq!(*EVENTS.0.lock().unwrap(), [(AuditKind::PlaintextRead, "phone".to_owned(), 3)]);
+
+    for cipher in [&strict, &late] {
+        assert_eq!(cipher.decrypt_json(list.as_bytes()).unwrap_err().kind(), ErrorKind::NotEncrypted);
+    }
+    let other = lenient.decrypt_json(br#"{"email":"tan@example.sg"}"#).unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::NotEncrypted, "allowed for one field, not for all");
+    // What looks like a token and does not open is never taken for plaintext, and inward nothing changes.
+    let mut broken = token.clone();
+    broken.replace_range(40..41, if &token[40..41] == "A" { "B" } else { "A" });
+    let broken = lenient.decrypt_json(format!(r#"{{"phone":"{broken}"}}"#).as_bytes()).unwrap_err();
+    assert_eq!(broken.kind(), ErrorKind::Decryption);
+    assert!(lenient.encrypt_json(br#"{"phone":"+65 8123 4567"}"#).unwrap().starts_with(br#"{"phone":"fs1."#));
 }

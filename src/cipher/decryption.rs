@@ -1,6 +1,7 @@
 //! The way out: tokens become values.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::field_cipher::FieldCipher;
 use crate::audit::AuditKind;
@@ -10,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::json::{self, Visitor};
 use crate::keys::{KeySet, KeyState};
 use crate::policy::{FieldIndex, Policy};
+use crate::timestamp::Timestamp;
 
 /// Decrypts the values of one stream of documents with the keys of its start.
 #[derive(Debug)]
@@ -17,12 +19,14 @@ pub(super) struct Decryption {
     cipher: FieldCipher,
     keys: Arc<KeySet>,
     tokens: TokenDecryptor,
+    /// How many values of which fields passed although they are not encrypted.
+    plaintexts: Vec<(FieldIndex, u64)>,
 }
 
 impl Decryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
         let keys = cipher.keys().current();
-        Self { cipher, keys, tokens: TokenDecryptor::default() }
+        Self { cipher, keys, tokens: TokenDecryptor::default(), plaintexts: Vec::new() }
     }
 
     pub(super) fn policy(&self) -> &Arc<Policy> {
@@ -31,7 +35,7 @@ impl Decryption {
 
     /// Decrypts one token, in text or binary form, and returns the JSON text of the value.
     pub(super) fn decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
-        let Self { cipher, keys, tokens } = self;
+        let Self { cipher, keys, tokens, .. } = self;
         let mut key_id = None;
         let result = tokens.decrypt(cipher.place(field), token, |id| {
             key_id = Some(id);
@@ -48,10 +52,29 @@ impl Decryption {
         })
     }
 
-    fn not_encrypted(&self, field: FieldIndex) -> Error {
-        self.cipher.record(AuditKind::NotEncrypted, field, None);
-        let field = self.cipher.policy().field(field).name();
-        Error::new(ErrorKind::NotEncrypted, format!("field `{field}` is stored without encryption"))
+    /// Hands on a value that is not a token, where the policy still allows that.
+    fn plaintext(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let policy = self.cipher.policy().field(field);
+        if policy.plaintext_until().is_none_or(|end| Timestamp::from(SystemTime::now()) >= end) {
+            let error =
+                Error::new(ErrorKind::NotEncrypted, format!("field `{}` is stored without encryption", policy.name()));
+            self.cipher.record(AuditKind::NotEncrypted, field, None);
+            return Err(error);
+        }
+        out.extend_from_slice(value);
+        match self.plaintexts.iter_mut().find(|(other, _)| *other == field) {
+            Some((_, count)) => *count += 1,
+            None => self.plaintexts.push((field, 1)),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Decryption {
+    fn drop(&mut self) {
+        for &(field, count) in &self.plaintexts {
+            self.cipher.record_many(AuditKind::PlaintextRead, field, None, count);
+        }
     }
 }
 
@@ -61,7 +84,7 @@ impl Visitor for Decryption {
             out.extend_from_slice(value);
             return Ok(());
         }
-        let Some(text) = value.strip_prefix(b"\"") else { return Err(self.not_encrypted(field)) };
+        let Some(text) = value.strip_prefix(b"\"") else { return self.plaintext(field, value, out) };
         let text = &text[..text.len() - 1];
         // A storage that escapes what needs no escape still stores the same token.
         let mut unescaped = Vec::new();
@@ -71,7 +94,7 @@ impl Visitor for Decryption {
             text
         };
         if !text.starts_with(TEXT_MARK.as_bytes()) {
-            return Err(self.not_encrypted(field));
+            return self.plaintext(field, value, out);
         }
         out.extend_from_slice(self.decrypt(field, text)?);
         Ok(())

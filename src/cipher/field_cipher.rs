@@ -188,8 +188,12 @@ impl FieldCipher {
     }
 
     pub(super) fn record(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>) {
+        self.record_many(kind, field, key_id, 1);
+    }
+
+    pub(super) fn record_many(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>, count: u64) {
         let (collection, field) = (self.policy().collection(), self.policy().field(field).name());
-        self.0.audit.record(&AuditEvent { kind, collection, field, key_id });
+        self.0.audit.record(&AuditEvent { kind, collection, field, key_id, count });
     }
 }
 

@@ -3,9 +3,9 @@
 use std::env;
 use std::fmt;
 
-use super::timestamp::Timestamp;
 use crate::crypto::key_id::KeyId;
 use crate::error::{Error, ErrorKind};
+use crate::timestamp::Timestamp;
 
 /// One change of a [`Keyring`](super::Keyring), as its document records it.
 ///

@@ -6,9 +6,9 @@ use super::change::{is_line, shortened};
 use super::key_entry::KeyEntry;
 use super::keyring::Keyring;
 use super::state::KeyState;
-use super::timestamp::Timestamp;
 use crate::crypto::key_id::KeyId;
 use crate::error::Error;
+use crate::timestamp::Timestamp;
 
 /// How many clean scans it takes to forget a key.
 const SCANS_NEEDED: usize = 2;

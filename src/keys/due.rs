@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use super::key_entry::KeyEntry;
 use super::keyring::Keyring;
 use super::state::KeyState;
-use super::timestamp::Timestamp;
 use crate::crypto::key_id::KeyId;
+use crate::timestamp::Timestamp;
 
 /// What the [`Schedule`](super::Schedule) of a keyring says about one key. It is reported and never acted on.
 ///

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
+use super::key_entry::KeyEntry;
 use super::keyring::Keyring;
 use super::local::LocalKek;
 use super::state::KeyState;
@@ -113,8 +114,8 @@ impl Fleet {
             return;
         }
         let keys = self.keyring.keys();
-        replica.primary = keys.iter().find(|entry| entry.state().can_encrypt()).map(|entry| entry.id());
-        replica.readable = keys.iter().filter(|entry| entry.state().can_decrypt()).map(|entry| entry.id()).collect();
+        replica.primary = keys.iter().find(|entry| entry.state().can_encrypt()).map(KeyEntry::id);
+        replica.readable = keys.iter().filter(|entry| entry.state().can_decrypt()).map(KeyEntry::id).collect();
         replica.read_at = self.now;
     }
 
@@ -141,7 +142,7 @@ impl Fleet {
     }
 
     fn key_in(&self, state: KeyState) -> Option<KeyId> {
-        self.keyring.keys().iter().find(|entry| entry.state() == state).map(|entry| entry.id())
+        self.keyring.keys().iter().find(|entry| entry.state() == state).map(KeyEntry::id)
     }
 
     async fn take(&mut self, step: Step) {
@@ -237,7 +238,6 @@ fn no_key_is_ever_forgotten_while_a_value_needs_it() {
         assert!(!lost, "a value was lost: {steps:?}");
         forgotten += ended;
     }
-    println!("keys forgotten: {forgotten}");
     assert!(forgotten > 100, "only {forgotten} keys were ever forgotten: the model proves too little");
 }
 

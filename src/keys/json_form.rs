@@ -12,9 +12,9 @@ use super::key_entry::KeyEntry;
 use super::key_service::is_service_name;
 use super::keyring_name::KeyringName;
 use super::state::KeyState;
-use super::timestamp::Timestamp;
 use super::timing::{ScheduleForm, TimingForm};
 use super::wrapped_key::WrappedKey;
+use crate::timestamp::Timestamp;
 
 /// Members stand in the order in which they are written.
 #[derive(Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::state::KeyState;
-use super::timestamp::Timestamp;
 use super::wrapped_key::WrappedKey;
 use crate::crypto::key_id::KeyId;
+use crate::timestamp::Timestamp;
 
 /// What a [`Keyring`](super::Keyring) says about one of its data keys.
 ///

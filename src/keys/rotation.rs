@@ -7,13 +7,13 @@ use super::key_entry::KeyEntry;
 use super::key_service::{self, KeyService};
 use super::keyring::Keyring;
 use super::state::KeyState;
-use super::timestamp::Timestamp;
 use super::timing::{Schedule, Timing};
 use super::wrap_context::WrapContext;
 use crate::crypto::data_key::DataKey;
 use crate::crypto::key_id::KeyId;
 use crate::error::{Error, ErrorKind};
 use crate::secret::SecretKey;
+use crate::timestamp::Timestamp;
 
 /// How many changes the document keeps.
 const CHANGES_KEPT: usize = 1000;

@@ -1,6 +1,7 @@
 //! One tagged field of a policy.
 
 use super::tag::Tag;
+use crate::timestamp::Timestamp;
 
 /// The place of a field in its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +31,14 @@ pub struct Field {
     pub(super) paths: Vec<String>,
     pub(super) minimum: usize,
     pub(super) encrypt_null: bool,
+    pub(super) plaintext_until: Option<Timestamp>,
 }
 
 impl Field {
     /// Starts a field.
     pub fn new(name: impl Into<String>, tag: Tag) -> Self {
         let minimum = tag.minimum();
-        Self { name: name.into(), tag, paths: Vec::new(), minimum, encrypt_null: false }
+        Self { name: name.into(), tag, paths: Vec::new(), minimum, encrypt_null: false, plaintext_until: None }
     }
 
     /// Adds a path at which documents hold the field, in the subset of RFC 9535 that [`policy`](crate::policy) lists.
@@ -59,6 +61,17 @@ impl Field {
     #[must_use]
     pub fn encrypt_null(mut self) -> Self {
         self.encrypt_null = true;
+        self
+    }
+
+    /// Lets a value that is stored without encryption pass on the way out until `end`, while a table that was plaintext
+    /// is being encrypted. Each document that has one is counted
+    /// ([`AuditKind::PlaintextRead`](crate::audit::AuditKind::PlaintextRead)). On the way in nothing changes.
+    ///
+    /// Until then, whoever can write to the storage can put any value in the place of a token.
+    #[must_use]
+    pub fn allow_plaintext_until(mut self, end: impl Into<Timestamp>) -> Self {
+        self.plaintext_until = Some(end.into());
         self
     }
 
@@ -87,6 +100,10 @@ impl Field {
 
     pub(crate) fn minimum(&self) -> usize {
         self.minimum
+    }
+
+    pub(crate) fn plaintext_until(&self) -> Option<Timestamp> {
+        self.plaintext_until
     }
 
     pub(crate) fn encrypts_null(&self) -> bool {

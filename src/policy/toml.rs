@@ -5,12 +5,14 @@ use std::ops::Range;
 
 use serde::Deserialize;
 use toml::Spanned;
+use toml::value::Datetime;
 
 use super::field::Field;
 use super::lint::{self, Place};
 use super::policy::Policy;
 use super::tag::Tag;
 use crate::error::{Error, ErrorKind};
+use crate::timestamp::Timestamp;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +41,7 @@ struct FieldEntry {
     pad_to: Option<usize>,
     #[serde(default)]
     encrypt_null: bool,
+    allow_plaintext_until: Option<Spanned<Datetime>>,
 }
 
 impl Policy {
@@ -90,7 +93,7 @@ impl Policy {
         let mut spans = Vec::new();
         let mut fields: Vec<_> = fields.into_iter().collect();
         fields.sort_by_key(|(name, _)| name.span().start);
-        for (name, FieldEntry { tag, paths, pad_to, encrypt_null }) in fields {
+        for (name, FieldEntry { tag, paths, pad_to, encrypt_null, allow_plaintext_until }) in fields {
             let name_span = name.span();
             let name = name.into_inner();
             let own = tags.get(tag.get_ref());
@@ -108,6 +111,13 @@ impl Policy {
             }
             if encrypt_null {
                 field = field.encrypt_null();
+            }
+            if let Some(end) = allow_plaintext_until {
+                let Ok(moment) = end.get_ref().to_string().parse::<Timestamp>() else {
+                    let message = format!("field `{}`: write the moment like 2026-11-24T03:41:00Z", field.name());
+                    return Err(error_at(text, end.span(), &message));
+                };
+                field = field.allow_plaintext_until(moment);
             }
             spans.push((name_span, paths.iter().map(Spanned::span).collect::<Vec<_>>()));
             for path in paths {

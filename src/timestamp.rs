@@ -1,24 +1,38 @@
 //! A moment in whole seconds, in the form of RFC 3339.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, ErrorKind};
 
 /// The last second of the year 9999.
 const LATEST: u64 = 253_402_300_799;
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// A moment from 1970 to 9999 in whole seconds of UTC, written in the form of RFC 3339: `2026-11-24T03:41:00Z`.
+///
+/// # Example
+///
+/// ```
+/// use fieldseal::Timestamp;
+///
+/// let moment: Timestamp = "2026-11-24T03:41:00Z".parse()?;
+/// assert!(moment < Timestamp::from(std::time::SystemTime::now() + std::time::Duration::from_secs(4_000_000_000)));
+/// assert_eq!(moment.to_string(), "2026-11-24T03:41:00Z");
+/// # Ok::<(), fieldseal::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
     /// Rounds `time` down to a second; what lies outside the range becomes its nearest end.
-    pub(super) fn from_system_time(time: SystemTime) -> Self {
+    pub(crate) fn from_system_time(time: SystemTime) -> Self {
         Self(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).min(LATEST))
     }
 
     /// Reads the one form that `Display` writes.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
         let days = days_to(number(0, 4)?, number(5, 7)?, number(8, 10)?)?;
         let seconds = number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
@@ -28,8 +42,22 @@ impl Timestamp {
     }
 
     /// Returns the earliest second that is certainly `wait` after this moment, of which only the second is known.
-    pub(super) fn after(self, wait: Duration) -> Self {
+    pub(crate) fn after(self, wait: Duration) -> Self {
         Self(self.0.saturating_add(1).saturating_add(wait.as_secs()).min(LATEST))
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = Error;
+
+    /// Reads the one form that `Display` writes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidValue`].
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let message = "a moment is written like 2026-11-24T03:41:00Z";
+        Self::parse(text).ok_or_else(|| Error::new(ErrorKind::InvalidValue, message))
     }
 }
 
