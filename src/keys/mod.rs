@@ -48,6 +48,8 @@ mod key_set;
 mod keyring;
 mod keyring_file;
 mod keyring_name;
+#[cfg(feature = "postgres")]
+mod keyring_table;
 mod lease;
 mod local;
 mod private_file;
@@ -69,6 +71,8 @@ pub use self::key_services::KeyServices;
 pub(crate) use self::key_set::KeySet;
 pub use self::keyring::Keyring;
 pub use self::keyring_file::KeyringFile;
+#[cfg(feature = "postgres")]
+pub use self::keyring_table::KeyringTable;
 pub use self::local::LocalKek;
 pub use self::state::KeyState;
 pub use self::store::{KeyringStore, KeyringStoreFuture};
