@@ -49,7 +49,7 @@ async fn of_two_changes_to_one_revision_the_second_is_refused() {
 async fn many_who_save_at_once_leave_one_whole_change_each() {
     let (table, _) = table("customers").await;
     Keyring::create("customers", &kek()).await.unwrap().save(&table).await.unwrap();
-    let saves = (0..8).map(|_| {
+    let savers = (0..8).map(|_| {
         let table = table.clone();
         tokio::spawn(async move {
             let mut saved = 0;
@@ -62,8 +62,8 @@ async fn many_who_save_at_once_leave_one_whole_change_each() {
         })
     });
     let mut saved = 0;
-    for save in saves.collect::<Vec<_>>() {
-        saved += save.await.unwrap();
+    for saver in savers.collect::<Vec<_>>() {
+        saved += saver.await.unwrap();
     }
     let keyring = Keyring::load(&table, &kek()).await.unwrap();
     assert!(saved > 0);
