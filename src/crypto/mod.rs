@@ -5,6 +5,7 @@
 pub(crate) mod associated_data;
 mod base64url;
 pub(crate) mod data_key;
+mod gcm;
 pub(crate) mod key_id;
 pub(crate) mod padding;
 pub(crate) mod random;

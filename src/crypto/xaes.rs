@@ -1,9 +1,10 @@
 //! XAES-256-GCM, the C2SP specification: AES-256-GCM with a 192-bit nonce and a derived key.
 
-use aes::cipher::{Array, BlockCipherEncrypt, KeyInit, consts::U12};
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes256Enc, Block};
-use aes_gcm::{AeadInOut, AesGcm};
 use zeroize::Zeroize;
+
+use super::gcm::Gcm;
 
 pub(crate) const KEY_LENGTH: usize = 32;
 pub(crate) const PREFIX_LENGTH: usize = 12;
@@ -33,7 +34,7 @@ impl Xaes256Gcm {
     /// Derives the AES-256-GCM key for one nonce prefix: the CMAC-based key derivation of NIST SP 800-108r1 in counter
     /// mode, which for messages of one block is two AES calls.
     pub(crate) fn derive(&self, prefix: &[u8; PREFIX_LENGTH]) -> PrefixKey {
-        let mut key = Array::default();
+        let mut key = [0; KEY_LENGTH];
         for (counter, half) in [1, 2].into_iter().zip(key.chunks_exact_mut(16)) {
             let mut block = Block::from([0, counter, b'X', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
             block[4..].copy_from_slice(prefix);
@@ -42,7 +43,7 @@ impl Xaes256Gcm {
             half.copy_from_slice(&block);
             block.zeroize();
         }
-        let derived = PrefixKey(AesGcm::new(&key));
+        let derived = PrefixKey(Gcm::new(&key));
         key.zeroize();
         derived
     }
@@ -55,7 +56,7 @@ impl Drop for Xaes256Gcm {
 }
 
 /// The AES-256-GCM key for the messages whose nonces begin with one prefix. Kept for one document at most.
-pub(crate) struct PrefixKey(AesGcm<Aes256Enc, U12>);
+pub(crate) struct PrefixKey(Gcm);
 
 impl PrefixKey {
     /// Encrypts `buffer` in place and returns the tag.
@@ -65,10 +66,7 @@ impl PrefixKey {
         associated_data: &[u8],
         buffer: &mut [u8],
     ) -> [u8; TAG_LENGTH] {
-        self.0
-            .encrypt_inout_detached(suffix.into(), associated_data, buffer.into())
-            .expect("AES-GCM only refuses messages over 64 GiB, and a token holds 1 MiB at most")
-            .into()
+        self.0.encrypt(suffix, associated_data, buffer)
     }
 
     /// Decrypts `buffer` in place; after a failure it still holds the ciphertext.
@@ -79,9 +77,7 @@ impl PrefixKey {
         buffer: &mut [u8],
         tag: &[u8; TAG_LENGTH],
     ) -> Result<(), Unauthentic> {
-        self.0
-            .decrypt_inout_detached(suffix.into(), associated_data, buffer.into(), tag.into())
-            .map_err(|_| Unauthentic)
+        self.0.decrypt(suffix, associated_data, buffer, tag)
     }
 }
 
@@ -177,7 +173,7 @@ mod tests {
                 continue;
             }
             for test in group.tests {
-                let inner = PrefixKey(AesGcm::new(test.key[..].try_into().unwrap()));
+                let inner = PrefixKey(Gcm::new(test.key[..].try_into().unwrap()));
                 let suffix = test.nonce[..].try_into().unwrap();
                 let mut message = test.ct.to_vec();
                 let opened = inner.decrypt(suffix, &test.aad, &mut message, test.tag[..].try_into().unwrap());
