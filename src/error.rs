@@ -56,6 +56,8 @@ pub enum ErrorKind {
     TooEarly,
     /// The key service: it failed to wrap or unwrap a key.
     KeyService,
+    /// The operator: a database failed, or a table cannot be worked on.
+    Database,
     /// The operator: the operating system gave no randomness.
     Randomness,
     /// The developer: the policy is not usable.

@@ -11,6 +11,8 @@ pub mod keys;
 #[cfg(feature = "layer")]
 pub mod layer;
 pub mod policy;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod reencrypt;
 mod secret;
 mod timestamp;
 

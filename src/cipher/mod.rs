@@ -3,12 +3,16 @@
 mod decryption;
 mod encryption;
 mod field_cipher;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod migration;
 mod record;
 mod scope;
 mod stream;
 mod value;
 
 pub use field_cipher::FieldCipher;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use migration::{Direction, Finding, Migration};
 pub use scope::Scope;
 pub use stream::JsonStream;
 pub use value::{ValueDecryptor, ValueEncryptor};

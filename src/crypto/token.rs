@@ -69,6 +69,14 @@ pub(crate) fn recognize(text: &[u8]) -> Option<KeyId> {
     Token::parse(buffer.as_mut_slice()).map(|token| token.key_id())
 }
 
+/// Returns the key id of `token`, in text or binary form, where it satisfies the whole grammar. Looks at no key.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn recognize_any(token: &[u8]) -> Option<KeyId> {
+    let mut buffer = SecretBuffer::default();
+    read(token, &mut buffer).then_some(())?;
+    Token::parse(buffer.as_mut_slice()).map(|token| token.key_id())
+}
+
 /// The exact number of bytes in `length` characters of base64 without padding; a length that leaves one character
 /// over has none.
 fn decoded_length(length: usize) -> Option<usize> {

@@ -65,6 +65,7 @@ fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::Decryption
         | ErrorKind::NotEncrypted
         | ErrorKind::Keyring
+        | ErrorKind::Database
         | ErrorKind::TooEarly
         | ErrorKind::Policy
         | ErrorKind::InvalidValue => (StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),

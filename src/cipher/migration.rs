@@ -1,0 +1,194 @@
+//! Stored values that move: to another key, from plaintext into tokens, or back.
+
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::decryption::Decryption;
+use super::encryption::Encryption;
+use super::field_cipher::FieldCipher;
+use crate::crypto::key_id::KeyId;
+use crate::crypto::padding::LONGEST_VALUE;
+use crate::crypto::token::{self, TEXT_MARK};
+use crate::error::{Error, ErrorKind};
+use crate::json::{self, Flow, Framing, Transformer, Visitor};
+use crate::policy::FieldIndex;
+
+/// Where stored values go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From tokens under any key to tokens under the primary key.
+    Reencrypt,
+    /// From plaintext to tokens.
+    Encrypt,
+    /// From tokens to plaintext.
+    Decrypt,
+    /// Nowhere: they are looked at.
+    Look,
+}
+
+/// What one stored value was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    Token(KeyId),
+    Plaintext,
+    /// A token that does not open here, with its key where it has the form of one.
+    Unreadable(Option<KeyId>),
+}
+
+/// Moves the values of one row after the other.
+pub(crate) struct Migration {
+    direction: Direction,
+    decryption: Decryption,
+    encryption: Encryption,
+    primary: Option<KeyId>,
+    /// What was found in the row, field by field.
+    findings: Vec<(FieldIndex, Finding)>,
+    changed: bool,
+}
+
+impl Migration {
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyUnavailable`] where values are to be encrypted and there is no primary key.
+    pub(crate) fn new(cipher: &FieldCipher, direction: Direction) -> Result<Self, Error> {
+        let encrypts = matches!(direction, Direction::Reencrypt | Direction::Encrypt);
+        let primary = encrypts.then(|| Ok(cipher.keys().current_for_encryption()?.primary()?.id())).transpose()?;
+        Ok(Self {
+            direction,
+            decryption: Decryption::new(cipher.clone()),
+            encryption: Encryption::new(cipher.clone()),
+            primary,
+            findings: Vec::new(),
+            changed: false,
+        })
+    }
+
+    /// Ends a row, and returns what was found in it.
+    pub(crate) fn end_row(&mut self) -> Vec<(FieldIndex, Finding)> {
+        self.encryption.end_document();
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Moves the value of a column that holds `field` alone. Returns what takes its place, or nothing where it stays.
+    ///
+    /// # Errors
+    ///
+    /// What encrypting fails with, and [`ErrorKind::Decryption`] where a new token does not open. What cannot be read
+    /// is no error, but a finding.
+    pub(crate) fn cell(
+        &mut self,
+        field: FieldIndex,
+        cell: &[u8],
+        is_binary: bool,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let looks_like_token = cell.starts_with(TEXT_MARK.as_bytes());
+        let is_token = looks_like_token || (is_binary && token::recognize_any(cell).is_some());
+        let finding = if is_token { self.open(field, cell) } else { (Finding::Plaintext, None) };
+        self.findings.push((field, finding.0));
+        match (finding, self.direction) {
+            ((Finding::Token(id), Some(value)), Direction::Reencrypt) if Some(id) != self.primary => {
+                self.encrypt(field, &value, is_binary && !looks_like_token).map(Some)
+            }
+            ((Finding::Token(_), Some(value)), Direction::Decrypt) => Ok(Some(column_text(&value))),
+            ((Finding::Plaintext, _), Direction::Encrypt) => {
+                let text = std::str::from_utf8(cell).map_err(|_| not_text())?;
+                let value = Zeroizing::new(serde_json::to_vec(text).expect("a text can be written as JSON"));
+                self.encrypt(field, &value, is_binary).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Moves the tagged values of a document. Returns the document that takes its place, or nothing where it stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`cell`](Migration::cell), and [`ErrorKind::Malformed`] where it is not JSON.
+    pub(crate) fn document(&mut self, document: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        self.changed = false;
+        let policy = std::sync::Arc::clone(self.decryption.policy());
+        let mut transformer = Transformer::new(Flow::Outward, Framing::Single, 2 * LONGEST_VALUE);
+        let mut out = Zeroizing::new(Vec::with_capacity(document.len() * 2));
+        transformer.feed(policy.automaton(), self, document, &mut out)?;
+        transformer.finish(self, &mut out)?;
+        Ok(self.changed.then_some(out))
+    }
+
+    fn open(&mut self, field: FieldIndex, token: &[u8]) -> (Finding, Option<Zeroizing<Vec<u8>>>) {
+        let Some(id) = token::recognize_any(token) else { return (Finding::Unreadable(None), None) };
+        match self.decryption.open(field, token) {
+            Ok(value) => (Finding::Token(id), Some(Zeroizing::new(value.to_vec()))),
+            Err(_) => (Finding::Unreadable(Some(id)), None),
+        }
+    }
+
+    /// Encrypts, and opens what came of it, before it takes the place of what cannot be had again.
+    fn encrypt(&mut self, field: FieldIndex, value: &[u8], is_binary: bool) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let binary = self.encryption.encrypt(field, value)?;
+        let mut token = Zeroizing::new(Vec::new());
+        if is_binary {
+            token.extend_from_slice(binary);
+        } else {
+            token::write_text(binary, &mut token);
+        }
+        if self.decryption.open(field, &token)? == value { Ok(token) } else { Err(Error::decryption()) }
+    }
+}
+
+impl Visitor for Migration {
+    fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        if value == b"null" {
+            out.extend_from_slice(value);
+            return Ok(());
+        }
+        let mut unescaped = Zeroizing::new(Vec::new());
+        let text = value.strip_prefix(b"\"").map(|text| &text[..text.len() - 1]);
+        let text = text.map(|text| {
+            let has_escapes = memchr::memchr(b'\\', text).is_some();
+            if has_escapes && json::unescape(text, &mut unescaped) { &unescaped[..] } else { text }
+        });
+        let token = text.filter(|text| text.starts_with(TEXT_MARK.as_bytes()));
+        let (finding, opened) = token.map_or((Finding::Plaintext, None), |token| self.open(field, token));
+        self.findings.push((field, finding));
+        match (finding, opened, self.direction) {
+            (Finding::Token(id), Some(opened), Direction::Reencrypt) if Some(id) != self.primary => {
+                let token = self.encrypt(field, &opened, false)?;
+                self.write(&token, out);
+            }
+            (Finding::Token(_), Some(opened), Direction::Decrypt) => {
+                out.extend_from_slice(&opened);
+                self.changed = true;
+            }
+            (Finding::Plaintext, _, Direction::Encrypt) => {
+                let token = self.encrypt(field, value, false)?;
+                self.write(&token, out);
+            }
+            _ => out.extend_from_slice(value),
+        }
+        Ok(())
+    }
+
+    fn too_long(&self, _: FieldIndex) -> Error {
+        Error::new(ErrorKind::TooLarge, "a tagged value is longer than 1 MiB")
+    }
+}
+
+impl Migration {
+    fn write(&mut self, token: &[u8], out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.extend_from_slice(token);
+        out.push(b'"');
+        self.changed = true;
+    }
+}
+
+/// What a column held before its value was encrypted: the text of a string, and the JSON text of anything else.
+fn column_text(value: &[u8]) -> Zeroizing<Vec<u8>> {
+    let raw: Option<&RawValue> = serde_json::from_slice(value).ok();
+    let text: Option<String> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    Zeroizing::new(text.map_or_else(|| value.to_vec(), String::into_bytes))
+}
+
+fn not_text() -> Error {
+    Error::new(ErrorKind::InvalidValue, "a plaintext column holds bytes that are no text in UTF-8")
+}

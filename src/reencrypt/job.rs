@@ -1,0 +1,346 @@
+//! A job: a table, and where its values go.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::database::{Batch, Claim, Database, Lease, Shape, Statements, Step};
+use super::report::{Progress, Report, Scan};
+use super::row::{Change, Row, RowKey, shown};
+use super::table::{Content, EncryptedTable};
+use crate::cipher::{Direction, Migration};
+use crate::crypto::random;
+use crate::error::Error;
+
+/// How often a row that others change at the same time is read again.
+const ATTEMPTS: usize = 5;
+/// How long a worker waits where others work on all that is left.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// Moves the values of a table, while the application goes on writing to it.
+///
+/// Each row is written only where it still is what it was when it was read, so no update of the application is lost.
+/// How far the job is stands in the database, changed in the same transaction as the rows: after a crash, begin it
+/// again, and it goes on where it was. Several workers, on several machines, can run the same job on PostgreSQL.
+///
+/// # Example
+///
+/// ```
+/// # #[cfg(feature = "sqlite")] {
+/// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+/// # use fieldseal::{Field, FieldCipher, Policy, Tag};
+/// use fieldseal::reencrypt::{EncryptedTable, Job};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+/// # let cipher = FieldCipher::new(policy, Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+/// # let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+/// # sqlx::raw_sql("CREATE TABLE customers (id INTEGER PRIMARY KEY, phone TEXT)").execute(&pool).await?;
+/// sqlx::raw_sql("INSERT INTO customers VALUES (1, '+65 9123 4567')").execute(&pool).await?;
+/// let table = EncryptedTable::new("customers", cipher).column("phone", "phone")?;
+///
+/// let report = Job::encrypt_plaintext(table.clone()).run(pool.clone()).await?;
+/// assert_eq!(report.moved(), 1);
+/// let scan = table.scan(pool).await?;
+/// assert_eq!((scan.tokens().count(), scan.plaintexts().count()), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Job {
+    table: EncryptedTable,
+    direction: Direction,
+    batch: u32,
+    range: u32,
+    lease: Duration,
+    rows_per_second: Option<u32>,
+    is_dry: bool,
+    watch: Option<Box<dyn FnMut(Progress) -> bool + Send>>,
+}
+
+impl Job {
+    /// Moves every token to the primary key. Tokens under it already are left alone, and so are values that are no
+    /// tokens, or do not open: they are reported.
+    #[must_use]
+    pub fn reencrypt(table: EncryptedTable) -> Self {
+        Self::new(table, Direction::Reencrypt)
+    }
+
+    /// Encrypts a table that holds plaintext. Values that are tokens already are left alone.
+    ///
+    /// Meanwhile the layer must take tokens and plaintext: see
+    /// [`Field::allow_plaintext_until`](crate::Field::allow_plaintext_until).
+    #[must_use]
+    pub fn encrypt_plaintext(table: EncryptedTable) -> Self {
+        Self::new(table, Direction::Encrypt)
+    }
+
+    /// Undoes the encryption of a table: afterwards everybody who can read it can read the values, and so can whoever
+    /// steals it.
+    #[must_use]
+    pub fn dangerous_decrypt_to_plaintext(table: EncryptedTable) -> Self {
+        Self::new(table, Direction::Decrypt)
+    }
+
+    fn new(table: EncryptedTable, direction: Direction) -> Self {
+        Self {
+            table,
+            direction,
+            batch: 500,
+            range: 20_000,
+            lease: Duration::from_secs(60),
+            rows_per_second: None,
+            is_dry: false,
+            watch: None,
+        }
+    }
+
+    /// Sets how many rows a transaction takes: 500 unless set, and 1 to 5,000.
+    #[must_use]
+    pub fn batch_size(mut self, rows: u32) -> Self {
+        self.batch = rows.clamp(1, 5000);
+        self
+    }
+
+    /// Sets how many rows a worker takes on at once on PostgreSQL: 20,000 unless set. It counts for whoever begins the
+    /// job.
+    #[must_use]
+    pub fn range_size(mut self, rows: u32) -> Self {
+        self.range = rows.max(1);
+        self
+    }
+
+    /// Sets for how long a worker that says nothing is believed to be alive: 60 seconds unless set, in whole ones.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Looks at no more rows a second than this.
+    #[must_use]
+    pub fn rows_per_second(mut self, rows: u32) -> Self {
+        self.rows_per_second = Some(rows.max(1));
+        self
+    }
+
+    /// Writes nothing, and counts what would be done.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.is_dry = true;
+        self
+    }
+
+    /// Calls `watch` after each batch. Where it returns false, the job stops there, and can be gone on with.
+    #[must_use]
+    pub fn watch(mut self, watch: impl FnMut(Progress) -> bool + Send + 'static) -> Self {
+        self.watch = Some(Box::new(watch));
+        self
+    }
+
+    /// Works on the job until it is done, and returns what this worker did.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`](crate::ErrorKind::Database) where the database fails, the table cannot be worked on, or another job works on it;
+    /// [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable) and what else encrypting fails with. Everything that was committed stays.
+    pub async fn run(self, database: impl Into<Database>) -> Result<Report, Error> {
+        match database.into() {
+            #[cfg(feature = "sqlite")]
+            Database::Sqlite(pool) => self.run_on(&pool).await,
+            #[cfg(feature = "postgres")]
+            Database::Postgres(pool) => self.run_on(&pool).await,
+        }
+    }
+
+    async fn run_on(mut self, database: &impl Statements) -> Result<Report, Error> {
+        let shape = database.look_at(&self.table).await?;
+        let mut work =
+            Work { report: Report { found: Scan::begin(), moved: 0, contended: 0 }, started: Instant::now() };
+        if self.is_dry {
+            self.rehearse(database, &shape, &mut work).await?;
+            return Ok(work.report);
+        }
+        let (job, worker) = (self.name()?, worker()?);
+        database.begin(&shape, &job, self.range).await?;
+        loop {
+            let seconds = i64::try_from(self.lease.as_secs()).unwrap_or(i64::MAX);
+            match database.claim(&job, &worker, seconds).await? {
+                Claim::Taken(lease) => {
+                    if !self.work_on(database, &shape, lease, &mut work).await? {
+                        return Ok(work.report);
+                    }
+                }
+                Claim::Wait => tokio::time::sleep(WAIT).await,
+                Claim::Done => break,
+            }
+        }
+        database.end(&job).await?;
+        Ok(work.report)
+    }
+
+    /// Works through one range. Returns false where it was told to stop.
+    async fn work_on(
+        &mut self,
+        database: &impl Statements,
+        shape: &Shape,
+        mut lease: Lease,
+        work: &mut Work,
+    ) -> Result<bool, Error> {
+        loop {
+            let rows = database.read(shape, lease.after.as_ref(), lease.until.as_ref(), self.batch).await?;
+            let is_done = rows.len() < usize::try_from(self.batch).unwrap_or(usize::MAX);
+            let at = rows.last().map(|row| row.key.clone());
+            let seen = rows.len();
+            let mut changes = self.change(rows, Some(&mut work.report.found))?;
+            let mut batch = database.batch().await?;
+            let (mut moved, mut missed) = (0, Vec::new());
+            for _ in 0..ATTEMPTS {
+                missed = batch.write(shape, &changes).await?;
+                moved += changes.len() - missed.len();
+                if missed.is_empty() {
+                    break;
+                }
+                // Changed by others since they were read: by now they may be under the right key already, or gone.
+                let again = batch.read_again(shape, &missed).await?;
+                changes = self.change(again, None)?;
+            }
+            let moved = u64::try_from(moved).unwrap_or(u64::MAX);
+            let step = Step { at: at.clone(), moved, is_done };
+            if !batch.account(&lease, &step).await? {
+                // The lease ran out, and somebody else goes on from the last batch that was accounted for.
+                return Ok(true);
+            }
+            batch.commit().await?;
+            work.report.moved += moved;
+            work.report.contended += u64::try_from(missed.len()).unwrap_or(u64::MAX);
+            if !self.tell(work) {
+                return Ok(false);
+            }
+            if is_done {
+                return Ok(true);
+            }
+            lease.after = at;
+            self.slow_down(work, seen).await;
+        }
+    }
+
+    async fn rehearse(&mut self, database: &impl Statements, shape: &Shape, work: &mut Work) -> Result<(), Error> {
+        let mut after: Option<RowKey> = None;
+        loop {
+            let rows = database.read(shape, after.as_ref(), None, self.batch).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            let seen = rows.len();
+            let changes = self.change(rows, Some(&mut work.report.found))?;
+            work.report.moved += u64::try_from(changes.len()).unwrap_or(u64::MAX);
+            if !self.tell(work) {
+                return Ok(());
+            }
+            self.slow_down(work, seen).await;
+        }
+    }
+
+    /// Returns the rows that have to change. What is found in them is added to `found`.
+    fn change(&self, rows: Vec<Row>, mut found: Option<&mut Scan>) -> Result<Vec<Change>, Error> {
+        // A new one for each batch, so that no batch encrypts with keys older than their lease.
+        let mut migration = Migration::new(&self.table.cipher, self.direction)?;
+        let mut changes = Vec::new();
+        for row in rows {
+            let mut new = None;
+            for (index, column) in self.table.columns.iter().enumerate() {
+                let cell = &row.cells[index];
+                let Some(bytes) = cell.as_bytes() else { continue };
+                let is_binary = matches!(cell, super::row::Cell::Binary(_));
+                let moved = match column.content {
+                    Content::Field(field) => migration.cell(field, bytes, is_binary),
+                    Content::Document => migration.document(bytes),
+                };
+                let told = |error| self.in_row(&row, &column.name, error);
+                if let Some(moved) = moved.map_err(told)? {
+                    let new = new.get_or_insert_with(|| row.cells.clone());
+                    let not_text = || self.table.fault("holds what decrypts to no text");
+                    new[index] = cell.with(moved).ok_or_else(not_text)?;
+                }
+            }
+            let findings = migration.end_row();
+            if let Some(found) = &mut found {
+                found.count_row();
+                for (field, finding) in findings {
+                    found.count(self.table.cipher.policy().field(field).name(), finding, || shown(&row.key));
+                }
+            }
+            changes.extend(new.map(|new| Change { old: row, new }));
+        }
+        Ok(changes)
+    }
+
+    fn in_row(&self, row: &Row, column: &str, error: Error) -> Error {
+        let (kind, table, key) = (error.kind(), &self.table.name, shown(&row.key));
+        let message = format!("table `{table}`, row {key}, column `{column}` holds what cannot be moved");
+        Error::new(kind, message).with_source(error)
+    }
+
+    fn tell(&mut self, work: &Work) -> bool {
+        let elapsed = work.started.elapsed();
+        let rows = work.report.found.rows();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for a person to read")]
+        let rows_per_second = rows as f64 / elapsed.as_secs_f64().max(0.001);
+        let progress = Progress { rows, moved: work.report.moved, rows_per_second, elapsed };
+        self.watch.as_mut().is_none_or(|watch| watch(progress))
+    }
+
+    async fn slow_down(&self, work: &Work, seen: usize) {
+        let Some(rate) = self.rows_per_second else { return };
+        let (rows, rate) = (work.report.found.rows(), f64::from(rate));
+        #[expect(clippy::cast_precision_loss, reason = "a pause, not a count")]
+        let due = Duration::from_secs_f64(rows as f64 / rate);
+        let longest = Duration::from_secs_f64(f64::from(u32::try_from(seen).unwrap_or(u32::MAX)) / rate * 2.0);
+        tokio::time::sleep(due.saturating_sub(work.started.elapsed()).min(longest)).await;
+    }
+
+    /// Two workers with the same name for a job share it.
+    fn name(&self) -> Result<String, Error> {
+        let table = &self.table.name;
+        Ok(match self.direction {
+            Direction::Reencrypt => {
+                let keys = self.table.cipher.keys().current_for_encryption()?;
+                format!("{table}: to key {}", keys.primary()?.id())
+            }
+            Direction::Encrypt => format!("{table}: encrypt plaintext"),
+            Direction::Decrypt | Direction::Look => format!("{table}: decrypt to plaintext"),
+        })
+    }
+}
+
+/// What a worker has done so far.
+struct Work {
+    report: Report,
+    started: Instant,
+}
+
+impl EncryptedTable {
+    /// Looks at every value, changes none, and counts tokens by key and field, plaintext, and what does not open.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`](crate::ErrorKind::Database) where the database fails or the table cannot be worked on, and
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) where a document column holds what is not JSON.
+    pub async fn scan(&self, database: impl Into<Database>) -> Result<Scan, Error> {
+        let job = Job { batch: 1000, is_dry: true, ..Job::new(self.clone(), Direction::Look) };
+        job.run(database).await.map(|report| report.found)
+    }
+}
+
+/// A name that no other worker has.
+fn worker() -> Result<String, Error> {
+    let mut draw = [0; 8];
+    random::fill_from_system(&mut draw)?;
+    Ok(format!("{}-{:016x}", std::process::id(), u64::from_be_bytes(draw)))
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("table", &self.table).field("direction", &self.direction).finish_non_exhaustive()
+    }
+}

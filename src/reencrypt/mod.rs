@@ -1,0 +1,29 @@
+//! Moves the values of live tables: to another key, from plaintext into tokens for the first time, and back.
+//!
+//! | what | how |
+//! |---|---|
+//! | an application writes at the same time | a row is replaced only where it still is what was read; if not, it is read again |
+//! | the job is killed | how far it is stands in the same transaction as the rows; begin it again |
+//! | several workers (PostgreSQL) | each leases a range of keys; a range whose worker is silent is taken over |
+//! | load | batches of a settable size, and rows a second at most |
+//! | triggers, `updated_at`, other columns | only the named columns are written |
+//! | a value that does not open, or is no token | it is left alone, and reported with its primary key |
+//! | at the end | [`EncryptedTable::scan`] counts tokens by key, plaintext, and what does not open |
+//!
+//! A table needs a primary key, of any type and any number of columns. Two tables, `fieldseal_jobs` and
+//! `fieldseal_ranges`, are made beside it and hold no value; drop them when all is done.
+
+mod database;
+mod job;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod report;
+mod row;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod table;
+
+pub use self::database::Database;
+pub use self::job::Job;
+pub use self::report::{Place, Progress, Report, Scan};
+pub use self::table::EncryptedTable;

@@ -1,0 +1,344 @@
+//! The statements for PostgreSQL.
+
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::{Query, QueryAs};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Transaction};
+use zeroize::Zeroizing;
+
+use super::database::{Batch, Claim, Lease, Shape, Statements, Step, fault, key_of_text, key_to_text};
+use super::row::{Cell, Change, KeyPart, Row, RowKey};
+use super::table::{Content, EncryptedTable, quoted};
+use crate::error::Error;
+
+/// A token of the shortest value in text form has 112 characters.
+const SHORTEST_TOKEN: i32 = 112;
+
+const TABLES: &str = "CREATE TABLE IF NOT EXISTS fieldseal_jobs (
+    job text PRIMARY KEY, table_name text NOT NULL, finished boolean NOT NULL DEFAULT false);
+CREATE TABLE IF NOT EXISTS fieldseal_ranges (
+    job text NOT NULL REFERENCES fieldseal_jobs ON DELETE CASCADE, number bigint NOT NULL, at_key text, until_key text,
+    worker text, lease_until timestamptz NOT NULL DEFAULT '-infinity', moved bigint NOT NULL DEFAULT 0,
+    done boolean NOT NULL DEFAULT false, PRIMARY KEY (job, number));";
+
+impl Statements for PgPool {
+    type Batch<'a> = Transaction<'a, Postgres>;
+
+    async fn look_at(&self, table: &EncryptedTable) -> Result<Shape, Error> {
+        let query = "SELECT a.attname::text, format_type(a.atttypid, NULL), a.atttypmod, a.attgenerated <> '',
+                coalesce(array_position(i.indkey::int2[], a.attnum), -1)
+            FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
+            WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
+        let found: Vec<(String, String, i32, bool, i32)> = sqlx::query_as(query)
+            .bind(table.quoted_name())
+            .fetch_all(self)
+            .await
+            .map_err(|error| fault("looking at the table", error))?;
+        if found.is_empty() {
+            return Err(table.fault("does not exist, or has no columns, or is not on the search path"));
+        }
+        let mut key: Vec<_> = found.iter().filter(|column| column.4 >= 0).collect();
+        key.sort_by_key(|column| column.4);
+        if key.is_empty() {
+            return Err(table.fault("has no primary key, by which its rows could be told apart: add one"));
+        }
+        let key: Vec<_> = key.into_iter().map(|column| (column.0.clone(), column.1.clone())).collect();
+        let mut types = Vec::new();
+        for column in &table.columns {
+            let name = &column.name;
+            let Some((_, kind, modifier, is_generated, _)) = found.iter().find(|found| found.0 == *name) else {
+                return Err(table.fault(format!("has no column `{name}`")));
+            };
+            let fits = match column.content {
+                Content::Field(_) => matches!(kind.as_str(), "text" | "character varying" | "bytea"),
+                Content::Document => matches!(kind.as_str(), "text" | "character varying" | "json" | "jsonb"),
+            };
+            if *is_generated {
+                return Err(table.fault(format!("has column `{name}` as a generated one: name what it is made of")));
+            }
+            if !fits {
+                let message = format!("has column `{name}` of type {kind}, which cannot hold tokens: make it text");
+                return Err(table.fault(message));
+            }
+            // The modifier of a length is the length and four.
+            if (0..SHORTEST_TOKEN + 4).contains(modifier) {
+                let length = modifier - 4;
+                let message = format!(
+                    "has column `{name}` with room for {length} characters: tokens have {SHORTEST_TOKEN} and more; make it text"
+                );
+                return Err(table.fault(message));
+            }
+            types.push(kind.clone());
+        }
+        Ok(Shape { table: table.clone(), key, types })
+    }
+
+    async fn read(
+        &self,
+        shape: &Shape,
+        after: Option<&RowKey>,
+        until: Option<&RowKey>,
+        limit: u32,
+    ) -> Result<Vec<Row>, Error> {
+        let keys = shape.key_list();
+        let mut conditions = Vec::new();
+        let mut number = 0;
+        for (operator, bound) in [(">", after), ("<=", until)] {
+            if bound.is_some() {
+                let places = shape.key_places(&mut number);
+                conditions.push(format!("({keys}) {operator} ({places})"));
+            }
+        }
+        let condition = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+        let sql = format!(
+            "SELECT {} FROM {} AS t WHERE {condition} ORDER BY {keys} LIMIT {limit}",
+            shape.selection(),
+            shape.table.quoted_name()
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for part in [after, until].into_iter().flatten().flatten() {
+            query = query.bind(part.to_string());
+        }
+        let rows = query.fetch_all(self).await.map_err(|error| fault("reading rows", error))?;
+        rows.iter().map(|row| shape.row(row)).collect()
+    }
+
+    async fn begin(&self, shape: &Shape, job: &str, range: u32) -> Result<(), Error> {
+        let failed = |error| fault("beginning the job", error);
+        let mut transaction = self.begin().await.map_err(failed)?;
+        // Several workers may begin at once: one makes the tables and the ranges, and the others find them.
+        let lock = "SELECT pg_advisory_xact_lock(hashtextextended('fieldseal_jobs', 0))";
+        sqlx::query(lock).execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::raw_sql(TABLES).execute(&mut *transaction).await.map_err(failed)?;
+        let other = "SELECT job FROM fieldseal_jobs WHERE table_name = $1 AND job <> $2 AND NOT finished";
+        let other: Option<(String,)> = sqlx::query_as(other)
+            .bind(&shape.table.name)
+            .bind(job)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        if let Some((other,)) = other {
+            return Err(shape.table.fault(format!("is being worked on by job `{other}`: let that one end first")));
+        }
+        let drop = "DELETE FROM fieldseal_jobs WHERE job = $1 AND finished";
+        sqlx::query(drop).bind(job).execute(&mut *transaction).await.map_err(failed)?;
+        let insert = "INSERT INTO fieldseal_jobs (job, table_name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        let made =
+            sqlx::query(insert).bind(job).bind(&shape.table.name).execute(&mut *transaction).await.map_err(failed)?;
+        if made.rows_affected() == 1 {
+            let keys = shape.key.iter().map(|(name, _)| format!("{}::text", quoted(name))).collect::<Vec<_>>();
+            let sql = format!(
+                "SELECT ARRAY[{}] FROM (SELECT *, row_number() OVER (ORDER BY {}) AS fieldseal_row FROM {} AS t) AS numbered
+                 WHERE fieldseal_row % {range} = 0 ORDER BY fieldseal_row",
+                keys.join(", "),
+                shape.key_list(),
+                shape.table.quoted_name()
+            );
+            let ends: Vec<(Vec<String>,)> =
+                sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut *transaction).await.map_err(failed)?;
+            let ends = ends.into_iter().map(|(end,)| key_to_text(&end.into_iter().map(KeyPart::Text).collect()));
+            let mut after = None;
+            for (number, until) in (0_i64..).zip(ends.map(Some).chain([None])) {
+                let insert = "INSERT INTO fieldseal_ranges (job, number, at_key, until_key) VALUES ($1, $2, $3, $4)";
+                sqlx::query(insert)
+                    .bind(job)
+                    .bind(number)
+                    .bind(&after)
+                    .bind(&until)
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(failed)?;
+                after = until;
+            }
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn claim(&self, job: &str, worker: &str, seconds: i64) -> Result<Claim, Error> {
+        let failed = |error| fault("taking a range of rows", error);
+        let query = "UPDATE fieldseal_ranges SET worker = $2,
+                lease_until = clock_timestamp() + make_interval(secs => $3::double precision)
+            WHERE job = $1 AND number = (SELECT number FROM fieldseal_ranges
+                WHERE job = $1 AND NOT done AND (lease_until < clock_timestamp() OR worker = $2)
+                ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED)
+            RETURNING number, at_key, until_key";
+        let taken: Option<(i64, Option<String>, Option<String>)> =
+            sqlx::query_as(query).bind(job).bind(worker).bind(seconds).fetch_optional(self).await.map_err(failed)?;
+        let Some((number, after, until)) = taken else {
+            let query = "SELECT count(*) FROM fieldseal_ranges WHERE job = $1 AND NOT done";
+            let (left,): (i64,) = sqlx::query_as(query).bind(job).fetch_one(self).await.map_err(failed)?;
+            return Ok(if left == 0 { Claim::Done } else { Claim::Wait });
+        };
+        let key = |text: Option<String>| text.as_deref().map(key_of_text).transpose();
+        let (job, worker) = (job.to_owned(), worker.to_owned());
+        Ok(Claim::Taken(Lease { job, worker, number, seconds, after: key(after)?, until: key(until)? }))
+    }
+
+    async fn end(&self, job: &str) -> Result<(), Error> {
+        let query = "UPDATE fieldseal_jobs SET finished = true WHERE job = $1";
+        sqlx::query(query).bind(job).execute(self).await.map_err(|error| fault("ending the job", error))?;
+        Ok(())
+    }
+
+    async fn batch(&self) -> Result<Transaction<'_, Postgres>, Error> {
+        self.begin().await.map_err(|error| fault("beginning a batch", error))
+    }
+}
+
+impl Batch for Transaction<'_, Postgres> {
+    async fn write(&mut self, shape: &Shape, changes: &[Change]) -> Result<Vec<RowKey>, Error> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = shape.update();
+        let mut query: QueryAs<'_, Postgres, (i64,), PgArguments> = sqlx::query_as(AssertSqlSafe(sql));
+        query = query.bind((0_i64..).take(changes.len()).collect::<Vec<_>>());
+        for part in 0..shape.key.len() {
+            query = query.bind(changes.iter().map(|change| change.old.key[part].to_string()).collect::<Vec<_>>());
+        }
+        for column in 0..shape.types.len() {
+            let old = changes.iter().map(|change| &change.old.cells[column]);
+            let new = changes.iter().map(|change| &change.new[column]);
+            if shape.types[column] == "bytea" {
+                query = query.bind(old.map(Cell::as_bytes).collect::<Vec<_>>());
+                query = query.bind(new.map(Cell::as_bytes).collect::<Vec<_>>());
+            } else {
+                query = query.bind(old.map(text).collect::<Vec<_>>());
+                query = query.bind(new.map(text).collect::<Vec<_>>());
+            }
+        }
+        let written = query.fetch_all(&mut **self).await.map_err(|error| fault("writing rows", error))?;
+        let mut missed = vec![true; changes.len()];
+        for (number,) in written {
+            if let Some(missed) = usize::try_from(number).ok().and_then(|number| missed.get_mut(number)) {
+                *missed = false;
+            }
+        }
+        Ok(changes.iter().zip(missed).filter(|(_, missed)| *missed).map(|(change, _)| change.old.key.clone()).collect())
+    }
+
+    async fn read_again(&mut self, shape: &Shape, keys: &[RowKey]) -> Result<Vec<Row>, Error> {
+        let mut rows = Vec::new();
+        let sql = format!(
+            "SELECT {} FROM {} AS t WHERE ({}) = ({})",
+            shape.selection(),
+            shape.table.quoted_name(),
+            shape.key_list(),
+            shape.key_places(&mut 0)
+        );
+        for key in keys {
+            let mut query: Query<'_, Postgres, PgArguments> = sqlx::query(AssertSqlSafe(sql.clone()));
+            for part in key {
+                query = query.bind(part.to_string());
+            }
+            let found = query.fetch_optional(&mut **self).await.map_err(|error| fault("reading a row again", error))?;
+            rows.extend(found.map(|row| shape.row(&row)).transpose()?);
+        }
+        Ok(rows)
+    }
+
+    async fn account(&mut self, lease: &Lease, step: &Step) -> Result<bool, Error> {
+        let query = "UPDATE fieldseal_ranges SET at_key = coalesce($4, at_key), moved = moved + $5, done = $6,
+                lease_until = clock_timestamp() + make_interval(secs => $7::double precision)
+            WHERE job = $1 AND number = $2 AND worker = $3 AND NOT done";
+        let done = sqlx::query(query)
+            .bind(&lease.job)
+            .bind(lease.number)
+            .bind(&lease.worker)
+            .bind(step.at.as_ref().map(key_to_text))
+            .bind(i64::try_from(step.moved).unwrap_or(i64::MAX))
+            .bind(step.is_done)
+            .bind(lease.seconds)
+            .execute(&mut **self)
+            .await
+            .map_err(|error| fault("writing down how far it is", error))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn commit(self) -> Result<(), Error> {
+        Transaction::commit(self).await.map_err(|error| fault("committing a batch", error))
+    }
+}
+
+impl Shape {
+    /// The columns of the key in the table `t`: without it, an order would be that of the texts that are selected.
+    fn key_list(&self) -> String {
+        self.key.iter().map(|(name, _)| format!("t.{}", quoted(name))).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Places for the parts of a key, which come as text.
+    fn key_places(&self, number: &mut usize) -> String {
+        let places = self.key.iter().map(|(_, kind)| {
+            *number += 1;
+            format!("${number}::text::{kind}")
+        });
+        places.collect::<Vec<_>>().join(", ")
+    }
+
+    fn selection(&self) -> String {
+        let keys = self.key.iter().map(|(name, _)| format!("{}::text", quoted(name)));
+        let cells = self.table.columns.iter().zip(&self.types).map(|(column, kind)| match kind.as_str() {
+            "bytea" => quoted(&column.name),
+            _ => format!("{}::text", quoted(&column.name)),
+        });
+        keys.chain(cells).collect::<Vec<_>>().join(", ")
+    }
+
+    fn row(&self, row: &PgRow) -> Result<Row, Error> {
+        let wrong = |error| fault("reading a row", error);
+        let keys = self.key.len();
+        let key =
+            (0..keys).map(|index| row.try_get(index).map(KeyPart::Text).map_err(wrong)).collect::<Result<_, _>>()?;
+        let cells = self.types.iter().zip(keys..).map(|(kind, index)| {
+            if kind == "bytea" {
+                let bytes: Option<Vec<u8>> = row.try_get(index).map_err(wrong)?;
+                Ok(bytes.map_or(Cell::Null, |bytes| Cell::Binary(Zeroizing::new(bytes))))
+            } else {
+                let text: Option<String> = row.try_get(index).map_err(wrong)?;
+                Ok(text.map_or(Cell::Null, |text| Cell::Text(Zeroizing::new(text))))
+            }
+        });
+        Ok(Row { key, cells: cells.collect::<Result<_, Error>>()? })
+    }
+
+    /// One statement for a whole batch: `unnest` makes rows of the arrays, of which each replaces the row that still
+    /// has the old values.
+    fn update(&self) -> String {
+        let (mut arrays, mut names) = (vec!["$1::bigint[]".to_owned()], vec!["n".to_owned()]);
+        let (mut sets, mut conditions) = (Vec::new(), Vec::new());
+        let mut place = 1;
+        for (index, (name, kind)) in self.key.iter().enumerate() {
+            place += 1;
+            arrays.push(format!("${place}::text[]"));
+            names.push(format!("k{index}"));
+            conditions.push(format!("t.{} = v.k{index}::{kind}", quoted(name)));
+        }
+        for (index, (column, kind)) in self.table.columns.iter().zip(&self.types).enumerate() {
+            let name = quoted(&column.name);
+            let array = if kind == "bytea" { "bytea[]" } else { "text[]" };
+            arrays.extend([format!("${}::{array}", place + 1), format!("${}::{array}", place + 2)]);
+            place += 2;
+            names.extend([format!("o{index}"), format!("w{index}")]);
+            sets.push(format!("{name} = v.w{index}::{kind}"));
+            // JSON has no equality but that of its text.
+            conditions.push(match kind.as_str() {
+                "json" => format!("t.{name}::text IS NOT DISTINCT FROM v.o{index}"),
+                _ => format!("t.{name} IS NOT DISTINCT FROM v.o{index}::{kind}"),
+            });
+        }
+        format!(
+            "UPDATE {} AS t SET {} FROM unnest({}) AS v({}) WHERE {} RETURNING v.n",
+            self.table.quoted_name(),
+            sets.join(", "),
+            arrays.join(", "),
+            names.join(", "),
+            conditions.join(" AND ")
+        )
+    }
+}
+
+fn text(cell: &Cell) -> Option<&str> {
+    match cell {
+        Cell::Text(text) => Some(text.as_str()),
+        Cell::Null | Cell::Binary(_) => None,
+    }
+}

@@ -1,0 +1,174 @@
+//! What a job or a scan found.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::cipher::Finding;
+use crate::keys::KeyId;
+
+/// How many places of each kind a report names.
+const PLACES_NAMED: usize = 100;
+
+/// Everything that was looked at, counted. It names rows and columns, never a value.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    began: SystemTime,
+    rows: u64,
+    tokens: BTreeMap<(String, KeyId), u64>,
+    plaintexts: BTreeMap<String, u64>,
+    unreadable: u64,
+    plaintext_places: Vec<Place>,
+    unreadable_places: Vec<Place>,
+}
+
+/// One value, by its row and its field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The parts of the primary key with commas between them.
+    pub key: String,
+    /// The field of the policy.
+    pub field: String,
+}
+
+impl Scan {
+    pub(super) fn begin() -> Self {
+        Self {
+            began: SystemTime::now(),
+            rows: 0,
+            tokens: BTreeMap::new(),
+            plaintexts: BTreeMap::new(),
+            unreadable: 0,
+            plaintext_places: Vec::new(),
+            unreadable_places: Vec::new(),
+        }
+    }
+
+    pub(super) fn count_row(&mut self) {
+        self.rows += 1;
+    }
+
+    pub(super) fn count(&mut self, field: &str, finding: Finding, key: impl FnOnce() -> String) {
+        let place = |places: &mut Vec<Place>| {
+            if places.len() < PLACES_NAMED {
+                places.push(Place { key: key(), field: field.to_owned() });
+            }
+        };
+        match finding {
+            Finding::Token(id) => *self.tokens.entry((field.to_owned(), id)).or_default() += 1,
+            Finding::Plaintext => {
+                *self.plaintexts.entry(field.to_owned()).or_default() += 1;
+                place(&mut self.plaintext_places);
+            }
+            Finding::Unreadable(_) => {
+                self.unreadable += 1;
+                place(&mut self.unreadable_places);
+            }
+        }
+    }
+
+    /// Returns when it began: what counts for [`Keyring::record_scan`](crate::keys::Keyring::record_scan).
+    #[must_use]
+    pub fn began(&self) -> SystemTime {
+        self.began
+    }
+
+    /// Returns how many rows were looked at.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Returns the number of tokens that open, by field and key.
+    pub fn tokens(&self) -> impl Iterator<Item = (&str, KeyId, u64)> {
+        self.tokens.iter().map(|((field, id), count)| (field.as_str(), *id, *count))
+    }
+
+    /// Returns the number of tokens under the key `id` in all fields.
+    #[must_use]
+    pub fn tokens_under(&self, id: KeyId) -> u64 {
+        self.tokens.iter().filter(|((_, other), _)| *other == id).map(|(_, count)| count).sum()
+    }
+
+    /// Returns the number of values that are not encrypted, by field.
+    pub fn plaintexts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.plaintexts.iter().map(|(field, count)| (field.as_str(), *count))
+    }
+
+    /// Returns the number of tokens that do not open: broken, moved, or under a key that is not there.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    /// Returns the places of up to 100 values that are not encrypted.
+    #[must_use]
+    pub fn plaintext_places(&self) -> &[Place] {
+        &self.plaintext_places
+    }
+
+    /// Returns the places of up to 100 tokens that do not open.
+    #[must_use]
+    pub fn unreadable_places(&self) -> &[Place] {
+        &self.unreadable_places
+    }
+}
+
+impl fmt::Display for Scan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} rows", self.rows)?;
+        for (field, id, count) in self.tokens() {
+            writeln!(f, "{count} tokens of `{field}` under key {id}")?;
+        }
+        for (field, count) in self.plaintexts() {
+            writeln!(f, "{count} values of `{field}` that are not encrypted")?;
+        }
+        for Place { key, field } in &self.unreadable_places {
+            writeln!(f, "a token of `{field}` that does not open, in row {key}")?;
+        }
+        write!(f, "{} tokens that do not open", self.unreadable)
+    }
+}
+
+/// How far one worker of a job is.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Progress {
+    /// The rows that it has looked at.
+    pub rows: u64,
+    /// The rows that it has changed.
+    pub moved: u64,
+    /// The rows a second, since it began.
+    pub rows_per_second: f64,
+    /// For how long it has worked.
+    pub elapsed: Duration,
+}
+
+/// What one worker of a job did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub(super) found: Scan,
+    pub(super) moved: u64,
+    pub(super) contended: u64,
+}
+
+impl Report {
+    /// Returns how many rows it changed, or would have changed in a dry run.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Returns how many rows were changed by others again and again while it tried, and were left alone. Run the job
+    /// once more.
+    #[must_use]
+    pub fn contended(&self) -> u64 {
+        self.contended
+    }
+
+    /// Returns what it found in its rows, before it changed them.
+    #[must_use]
+    pub fn found(&self) -> &Scan {
+        &self.found
+    }
+}

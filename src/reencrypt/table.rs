@@ -1,0 +1,96 @@
+//! Which table, which columns, and what each holds.
+
+use std::fmt;
+
+use crate::cipher::FieldCipher;
+use crate::error::{Error, ErrorKind};
+use crate::policy::FieldIndex;
+
+/// A table with the columns that hold tokens, and the cipher that opens them.
+///
+/// # Example
+///
+/// ```
+/// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+/// # use fieldseal::{Field, FieldCipher, Policy, Tag};
+/// use fieldseal::reencrypt::EncryptedTable;
+///
+/// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+/// # let cipher = FieldCipher::new(policy, Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+/// let table = EncryptedTable::new("customers", cipher)
+///     .column("phone", "phone")? // the column, and the field of the policy that it holds
+///     .document("profile"); // JSON, with tagged fields where the policy's paths say
+/// # Ok::<(), fieldseal::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct EncryptedTable {
+    pub(super) name: String,
+    pub(super) cipher: FieldCipher,
+    pub(super) columns: Vec<Column>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) content: Content,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Content {
+    Field(FieldIndex),
+    Document,
+}
+
+impl EncryptedTable {
+    /// Names a table, after a schema and a dot where it is not on the search path. Names are taken as they are written,
+    /// with upper and lower case.
+    pub fn new(name: impl Into<String>, cipher: FieldCipher) -> Self {
+        Self { name: name.into(), cipher, columns: Vec::new() }
+    }
+
+    /// Adds a column of text or bytes that holds one value of `field`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidValue`] where the policy has no such field.
+    pub fn column(mut self, name: impl Into<String>, field: &str) -> Result<Self, Error> {
+        let Some(index) = self.cipher.policy().field_named(field) else {
+            let message = format!("the policy has no field `{field}`");
+            return Err(Error::new(ErrorKind::InvalidValue, message));
+        };
+        self.columns.push(Column { name: name.into(), content: Content::Field(index) });
+        Ok(self)
+    }
+
+    /// Adds a column of text, JSON or JSONB that holds a document, whose tagged values are where the paths of the
+    /// policy say.
+    #[must_use]
+    pub fn document(mut self, name: impl Into<String>) -> Self {
+        self.columns.push(Column { name: name.into(), content: Content::Document });
+        self
+    }
+
+    /// The name of the table as SQL takes it.
+    pub(super) fn quoted_name(&self) -> String {
+        self.name.split('.').map(quoted).collect::<Vec<_>>().join(".")
+    }
+
+    pub(super) fn fault(&self, message: impl fmt::Display) -> Error {
+        Error::new(ErrorKind::Database, format!("table `{}` {message}", self.name))
+    }
+}
+
+impl fmt::Debug for EncryptedTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptedTable")
+            .field("name", &self.name)
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A name as SQL takes it, whatever stands in it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
