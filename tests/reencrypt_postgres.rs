@@ -4,6 +4,8 @@
 
 #[path = "support/table_cases.rs"]
 mod table_cases;
+#[path = "support/table_kills.rs"]
+mod table_kills;
 #[path = "support/tables.rs"]
 mod tables;
 
@@ -57,4 +59,22 @@ async fn rows_that_change_under_the_job_are_never_overwritten() {
 #[ignore = "needs PostgreSQL: scripts/test"]
 async fn the_rate_is_held() {
     table_cases::the_rate_is_held(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn no_kill_loses_an_update_or_a_row() {
+    table_kills::no_kill_loses_an_update_or_a_row(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn three_workers_move_each_row_exactly_once() {
+    table_kills::three_workers_move_each_row_exactly_once(TestDatabase::postgres().await, 200_000).await;
+}
+
+#[test]
+#[ignore = "a worker process, which the other tests start"]
+fn worker_process() {
+    table_kills::work();
 }

@@ -4,6 +4,8 @@
 
 #[path = "support/table_cases.rs"]
 mod table_cases;
+#[path = "support/table_kills.rs"]
+mod table_kills;
 #[path = "support/tables.rs"]
 mod tables;
 
@@ -47,4 +49,15 @@ async fn rows_that_change_under_the_job_are_never_overwritten() {
 #[tokio::test]
 async fn the_rate_is_held() {
     table_cases::the_rate_is_held(TestDatabase::sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_kill_loses_an_update_or_a_row() {
+    table_kills::no_kill_loses_an_update_or_a_row(TestDatabase::sqlite().await).await;
+}
+
+#[test]
+#[ignore = "a worker process, which the other tests start"]
+fn worker_process() {
+    table_kills::work();
 }

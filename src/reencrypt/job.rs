@@ -53,6 +53,7 @@ pub struct Job {
     batch: u32,
     range: u32,
     lease: Duration,
+    worker: Option<String>,
     rows_per_second: Option<u32>,
     is_dry: bool,
     watch: Option<Box<dyn FnMut(Progress) -> bool + Send>>,
@@ -89,6 +90,7 @@ impl Job {
             batch: 500,
             range: 20_000,
             lease: Duration::from_secs(60),
+            worker: None,
             rows_per_second: None,
             is_dry: false,
             watch: None,
@@ -114,6 +116,14 @@ impl Job {
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Names this worker, so that after a crash it goes on at once with the range that it had, and need not wait for its
+    /// own lease to run out. No two workers that run at the same time may have the same name: unless set, it is drawn.
+    #[must_use]
+    pub fn worker(mut self, name: impl Into<String>) -> Self {
+        self.worker = Some(name.into());
         self
     }
 
@@ -161,7 +171,7 @@ impl Job {
             self.rehearse(database, &shape, &mut work).await?;
             return Ok(work.report);
         }
-        let (job, worker) = (self.name()?, worker()?);
+        let (job, worker) = (self.name()?, self.worker.take().map_or_else(drawn_name, Ok)?);
         database.begin(&shape, &job, self.range).await?;
         loop {
             let seconds = i64::try_from(self.lease.as_secs()).unwrap_or(i64::MAX);
@@ -333,7 +343,7 @@ impl EncryptedTable {
 }
 
 /// A name that no other worker has.
-fn worker() -> Result<String, Error> {
+fn drawn_name() -> Result<String, Error> {
     let mut draw = [0; 8];
     random::fill_from_system(&mut draw)?;
     Ok(format!("{}-{:016x}", std::process::id(), u64::from_be_bytes(draw)))
