@@ -1,6 +1,6 @@
 //! Proves that values of live tables move on PostgreSQL without a lost update, whatever happens meanwhile.
 #![cfg(feature = "postgres")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
 #[path = "support/table_cases.rs"]
 mod table_cases;
@@ -9,7 +9,12 @@ mod table_kills;
 #[path = "support/tables.rs"]
 mod tables;
 
-use tables::TestDatabase;
+use std::time::Duration;
+
+use fieldseal::ErrorKind;
+use fieldseal::reencrypt::{EncryptedTable, Job};
+use rand::RngExt as _;
+use tables::{Keychain, TestDatabase, scan};
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: scripts/test"]
@@ -77,4 +82,50 @@ async fn three_workers_move_each_row_exactly_once() {
 #[ignore = "a worker process, which the other tests start"]
 fn worker_process() {
     table_kills::work();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_lost_connection_in_any_phase_loses_nothing() {
+    let database = TestDatabase::postgres().await;
+    let mut keychain = Keychain::new(database.path("keyring.json")).await;
+    let cipher = keychain.cipher().await;
+    database.run("CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)").await;
+    for chunk in (0..5000).collect::<Vec<_>>().chunks(1000) {
+        let mut row = cipher.value_encryptor();
+        let values = chunk.iter().map(|id| format!("({id}, '{}')", row.encrypt("name", &format!("Tan {id}")).unwrap()));
+        let values = values.collect::<Vec<_>>().join(",");
+        database.run(&format!("INSERT INTO customers VALUES {values}")).await;
+    }
+    let new = keychain.rotate().await;
+    let table = EncryptedTable::new("customers", keychain.cipher().await).column("name", "name").unwrap();
+    let pool = database.pool().await;
+    let sql = database.sql.clone();
+    let cutter = tokio::spawn(async move {
+        let cut = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        loop {
+            let pause = rand::rng().random_range(1..40);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            // It may cut off a connection of this pool, too.
+            let _ = sqlx::query(cut).execute(&sql).await;
+        }
+    });
+    let mut lost = 0;
+    while lost < 50 {
+        match Job::reencrypt(table.clone()).batch_size(20).worker("the one").run(pool.clone()).await {
+            Ok(_) => database.run("UPDATE fieldseal_jobs SET finished = true").await,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Database, "{error}");
+                lost += 1;
+            }
+        }
+    }
+    cutter.abort();
+    let _ = cutter.await;
+    let pool = database.pool().await;
+    Job::reencrypt(table.clone()).worker("the one").run(pool).await.unwrap();
+    let found = scan(&database, &table).await;
+    assert_eq!((found.rows(), found.tokens_under(new), found.unreadable()), (5000, 5000, 0));
+    println!("connections lost: {lost}");
 }

@@ -9,7 +9,10 @@ mod table_kills;
 #[path = "support/tables.rs"]
 mod tables;
 
-use tables::TestDatabase;
+use fieldseal::ErrorKind;
+use fieldseal::reencrypt::{EncryptedTable, Job};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use tables::{Keychain, TestDatabase, scan};
 
 #[tokio::test]
 async fn a_table_is_encrypted_moved_to_another_key_and_back_to_what_it_was() {
@@ -60,4 +63,32 @@ async fn no_kill_loses_an_update_or_a_row() {
 #[ignore = "a worker process, which the other tests start"]
 fn worker_process() {
     table_kills::work();
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_the_job_and_half_a_batch_is_never_stored() {
+    let database = TestDatabase::sqlite().await;
+    let keychain = Keychain::new(database.path("keyring.json")).await;
+    database.run("CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)").await;
+    for id in 0..2000 {
+        database.run(&format!("INSERT INTO customers VALUES ({id}, 'Tan {id}')")).await;
+    }
+    let table = EncryptedTable::new("customers", keychain.cipher().await).column("name", "name").unwrap();
+    // Room for some batches and not for all: the limit is one of a connection, so the job has one of its own.
+    let pages: (i64,) = sqlx::query_as("PRAGMA page_count").fetch_one(&database.sql).await.unwrap();
+    let options: SqliteConnectOptions = database.url.parse().unwrap();
+    let options = options.pragma("max_page_count", (pages.0 + 20).to_string());
+    let full = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let job = || Job::encrypt_plaintext(table.clone()).batch_size(100).worker("the one");
+    let error = job().run(full).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Database);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("full") && !cause.contains("Tan"), "{cause}");
+
+    let found = scan(&database, &table).await;
+    let encrypted: u64 = found.tokens().map(|(_, _, count)| count).sum();
+    assert!(encrypted.is_multiple_of(100) && (100..2000).contains(&encrypted), "{encrypted}");
+    let rest = job().run(database.pool().await).await.unwrap();
+    assert_eq!(rest.moved() + encrypted, 2000);
+    assert_eq!(scan(&database, &table).await.plaintexts().count(), 0);
 }

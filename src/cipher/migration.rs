@@ -40,6 +40,8 @@ pub(crate) struct Migration {
     direction: Direction,
     decryption: Decryption,
     encryption: Encryption,
+    /// Opens what was encrypted. One of its own, since each keeps the key derived for the last nonce prefix.
+    verification: Decryption,
     primary: Option<KeyId>,
     /// What was found in the row, field by field.
     findings: Vec<(FieldIndex, Finding)>,
@@ -57,6 +59,7 @@ impl Migration {
             direction,
             decryption: Decryption::new(cipher.clone()),
             encryption: Encryption::new(cipher.clone()),
+            verification: Decryption::new(cipher.clone()),
             primary,
             findings: Vec::new(),
             changed: false,
@@ -82,7 +85,7 @@ impl Migration {
         is_binary: bool,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         let looks_like_token = cell.starts_with(TEXT_MARK.as_bytes());
-        let is_token = looks_like_token || (is_binary && token::recognize_any(cell).is_some());
+        let is_token = looks_like_token || (is_binary && token::claimed_key_id(cell).is_some());
         let finding = if is_token { self.open(field, cell) } else { (Finding::Plaintext, None) };
         self.findings.push((field, finding.0));
         match (finding, self.direction) {
@@ -115,7 +118,7 @@ impl Migration {
     }
 
     fn open(&mut self, field: FieldIndex, token: &[u8]) -> (Finding, Option<Zeroizing<Vec<u8>>>) {
-        let Some(id) = token::recognize_any(token) else { return (Finding::Unreadable(None), None) };
+        let Some(id) = token::claimed_key_id(token) else { return (Finding::Unreadable(None), None) };
         match self.decryption.open(field, token) {
             Ok(value) => (Finding::Token(id), Some(Zeroizing::new(value.to_vec()))),
             Err(_) => (Finding::Unreadable(Some(id)), None),
@@ -131,7 +134,7 @@ impl Migration {
         } else {
             token::write_text(binary, &mut token);
         }
-        if self.decryption.open(field, &token)? == value { Ok(token) } else { Err(Error::decryption()) }
+        if self.verification.open(field, &token)? == value { Ok(token) } else { Err(Error::decryption()) }
     }
 }
 

@@ -69,12 +69,20 @@ pub(crate) fn recognize(text: &[u8]) -> Option<KeyId> {
     Token::parse(buffer.as_mut_slice()).map(|token| token.key_id())
 }
 
-/// Returns the key id of `token`, in text or binary form, where it satisfies the whole grammar. Looks at no key.
+/// Returns the key id that `token`, in text or binary form, begins with. A text may go on in any way, a binary token
+/// must have the length of one.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) fn recognize_any(token: &[u8]) -> Option<KeyId> {
-    let mut buffer = SecretBuffer::default();
-    read(token, &mut buffer).then_some(())?;
-    Token::parse(buffer.as_mut_slice()).map(|token| token.key_id())
+pub(crate) fn claimed_key_id(token: &[u8]) -> Option<KeyId> {
+    let mut header = [0; HEADER_LENGTH];
+    match token.strip_prefix(TEXT_MARK.as_bytes()) {
+        Some(text) => {
+            let length = BASE64URL.decode_slice(text.get(..HEADER_LENGTH / 3 * 4)?, &mut header).ok()?;
+            (length == HEADER_LENGTH).then_some(())?;
+        }
+        None if !padding::is_padded_length(token.len().checked_sub(OVERHEAD)?) => return None,
+        None => header = *token.first_chunk()?,
+    }
+    (header[0] == VERSION).then(|| KeyId(*header.last_chunk().expect("a header ends with a key id")))
 }
 
 /// The exact number of bytes in `length` characters of base64 without padding; a length that leaves one character

@@ -1,7 +1,10 @@
 //! A job: a table, and where its values go.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
 
 use super::database::{Batch, Claim, Database, Lease, Shape, Statements, Step};
 use super::report::{Progress, Report, Scan};
@@ -9,7 +12,7 @@ use super::row::{Change, Row, RowKey, shown};
 use super::table::{Content, EncryptedTable};
 use crate::cipher::{Direction, Migration};
 use crate::crypto::random;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// How often a row that others change at the same time is read again.
 const ATTEMPTS: usize = 5;
@@ -48,9 +51,7 @@ const WAIT: Duration = Duration::from_millis(200);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Job {
-    table: EncryptedTable,
-    direction: Direction,
-    batch: u32,
+    plan: Plan,
     range: u32,
     lease: Duration,
     worker: Option<String>,
@@ -85,9 +86,7 @@ impl Job {
 
     fn new(table: EncryptedTable, direction: Direction) -> Self {
         Self {
-            table,
-            direction,
-            batch: 500,
+            plan: Plan { table, direction, batch: 500 },
             range: 20_000,
             lease: Duration::from_secs(60),
             worker: None,
@@ -100,7 +99,7 @@ impl Job {
     /// Sets how many rows a transaction takes: 500 unless set, and 1 to 5,000.
     #[must_use]
     pub fn batch_size(mut self, rows: u32) -> Self {
-        self.batch = rows.clamp(1, 5000);
+        self.plan.batch = rows.clamp(1, 5000);
         self
     }
 
@@ -163,15 +162,15 @@ impl Job {
         }
     }
 
-    async fn run_on(mut self, database: &impl Statements) -> Result<Report, Error> {
-        let shape = database.look_at(&self.table).await?;
+    async fn run_on(mut self, database: &(impl Statements + Clone + Send + 'static)) -> Result<Report, Error> {
+        let shape = Arc::new(database.look_at(&self.plan.table).await?);
         let mut work =
             Work { report: Report { found: Scan::begin(), moved: 0, contended: 0 }, started: Instant::now() };
         if self.is_dry {
             self.rehearse(database, &shape, &mut work).await?;
             return Ok(work.report);
         }
-        let (job, worker) = (self.name()?, self.worker.take().map_or_else(drawn_name, Ok)?);
+        let (job, worker) = (self.plan.name()?, self.worker.take().map_or_else(drawn_name, Ok)?);
         database.begin(&shape, &job, self.range).await?;
         loop {
             let seconds = i64::try_from(self.lease.as_secs()).unwrap_or(i64::MAX);
@@ -192,45 +191,35 @@ impl Job {
     /// Works through one range. Returns false where it was told to stop.
     async fn work_on(
         &mut self,
-        database: &impl Statements,
-        shape: &Shape,
-        mut lease: Lease,
+        database: &(impl Statements + Clone + Send + 'static),
+        shape: &Arc<Shape>,
+        lease: Lease,
         work: &mut Work,
     ) -> Result<bool, Error> {
+        let lease = Arc::new(lease);
+        let mut next = self.plan.prepare(database, shape, &lease, lease.after.clone()).await?;
         loop {
-            let rows = database.read(shape, lease.after.as_ref(), lease.until.as_ref(), self.batch).await?;
-            let is_done = rows.len() < usize::try_from(self.batch).unwrap_or(usize::MAX);
-            let at = rows.last().map(|row| row.key.clone());
-            let seen = rows.len();
-            let mut changes = self.change(rows, Some(&mut work.report.found))?;
-            let mut batch = database.batch().await?;
-            let (mut moved, mut missed) = (0, Vec::new());
-            for _ in 0..ATTEMPTS {
-                missed = batch.write(shape, &changes).await?;
-                moved += changes.len() - missed.len();
-                if missed.is_empty() {
-                    break;
-                }
-                // Changed by others since they were read: by now they may be under the right key already, or gone.
-                let again = batch.read_again(shape, &missed).await?;
-                changes = self.change(again, None)?;
-            }
-            let moved = u64::try_from(moved).unwrap_or(u64::MAX);
-            let step = Step { at: at.clone(), moved, is_done };
-            if !batch.account(&lease, &step).await? {
+            let Prepared { changes, found, at, is_done } = next;
+            // While the database writes a batch, the next one is read and encrypted.
+            let following = (!is_done).then(|| {
+                let (plan, database) = (self.plan.clone(), database.clone());
+                let (shape, lease, at) = (Arc::clone(shape), Arc::clone(&lease), at.clone());
+                Following(tokio::spawn(async move { plan.prepare(&database, &shape, &lease, at).await }))
+            });
+            let step = Step { at, moved: 0, is_done };
+            let Some((moved, contended)) = self.plan.write(database, shape, &lease, changes, step).await? else {
                 // The lease ran out, and somebody else goes on from the last batch that was accounted for.
                 return Ok(true);
-            }
-            batch.commit().await?;
+            };
+            let seen = found.rows();
+            work.report.found.add(found);
             work.report.moved += moved;
-            work.report.contended += u64::try_from(missed.len()).unwrap_or(u64::MAX);
+            work.report.contended += contended;
             if !self.tell(work) {
                 return Ok(false);
             }
-            if is_done {
-                return Ok(true);
-            }
-            lease.after = at;
+            let Some(following) = following else { return Ok(true) };
+            next = following.finish().await?;
             self.slow_down(work, seen).await;
         }
     }
@@ -238,17 +227,89 @@ impl Job {
     async fn rehearse(&mut self, database: &impl Statements, shape: &Shape, work: &mut Work) -> Result<(), Error> {
         let mut after: Option<RowKey> = None;
         loop {
-            let rows = database.read(shape, after.as_ref(), None, self.batch).await?;
+            let rows = database.read(shape, after.as_ref(), None, self.plan.batch).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last.key.clone());
-            let seen = rows.len();
-            let changes = self.change(rows, Some(&mut work.report.found))?;
+            let seen = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+            let changes = self.plan.change(rows, Some(&mut work.report.found))?;
             work.report.moved += u64::try_from(changes.len()).unwrap_or(u64::MAX);
             if !self.tell(work) {
                 return Ok(());
             }
             self.slow_down(work, seen).await;
         }
+    }
+
+    fn tell(&mut self, work: &Work) -> bool {
+        let elapsed = work.started.elapsed();
+        let rows = work.report.found.rows();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for a person to read")]
+        let rows_per_second = rows as f64 / elapsed.as_secs_f64().max(0.001);
+        let progress = Progress { rows, moved: work.report.moved, rows_per_second, elapsed };
+        self.watch.as_mut().is_none_or(|watch| watch(progress))
+    }
+
+    async fn slow_down(&self, work: &Work, seen: u64) {
+        let Some(rate) = self.rows_per_second else { return };
+        let (rows, rate) = (work.report.found.rows(), f64::from(rate));
+        #[expect(clippy::cast_precision_loss, reason = "pauses, not counts")]
+        let [due, longest] = [rows as f64 / rate, 2.0 * seen as f64 / rate].map(Duration::from_secs_f64);
+        tokio::time::sleep(due.saturating_sub(work.started.elapsed()).min(longest)).await;
+    }
+}
+
+/// What is done to which rows.
+#[derive(Clone)]
+struct Plan {
+    table: EncryptedTable,
+    direction: Direction,
+    batch: u32,
+}
+
+impl Plan {
+    /// Reads the rows of a batch, and encrypts what is to take their place.
+    async fn prepare(
+        &self,
+        database: &impl Statements,
+        shape: &Shape,
+        lease: &Lease,
+        after: Option<RowKey>,
+    ) -> Result<Prepared, Error> {
+        let rows = database.read(shape, after.as_ref(), lease.until.as_ref(), self.batch).await?;
+        let is_done = rows.len() < usize::try_from(self.batch).unwrap_or(usize::MAX);
+        let at = rows.last().map(|row| row.key.clone());
+        let mut found = Scan::begin();
+        let changes = self.change(rows, Some(&mut found))?;
+        Ok(Prepared { changes, found, at, is_done })
+    }
+
+    /// Writes a batch in one transaction, and returns how many rows were moved and how many could not be, or nothing
+    /// where the lease was lost.
+    async fn write(
+        &self,
+        database: &impl Statements,
+        shape: &Shape,
+        lease: &Lease,
+        mut changes: Vec<Change>,
+        mut step: Step,
+    ) -> Result<Option<(u64, u64)>, Error> {
+        let mut batch = database.batch().await?;
+        let mut missed = Vec::new();
+        for _ in 0..ATTEMPTS {
+            missed = batch.write(shape, &changes).await?;
+            step.moved += u64::try_from(changes.len() - missed.len()).unwrap_or(u64::MAX);
+            if missed.is_empty() {
+                break;
+            }
+            // Changed by others since they were read: by now they may be under the right key already, or gone.
+            let again = batch.read_again(shape, &missed).await?;
+            changes = self.change(again, None)?;
+        }
+        if !batch.account(lease, &step).await? {
+            return Ok(None);
+        }
+        batch.commit().await?;
+        Ok(Some((step.moved, u64::try_from(missed.len()).unwrap_or(u64::MAX))))
     }
 
     /// Returns the rows that have to change. What is found in them is added to `found`.
@@ -291,24 +352,6 @@ impl Job {
         Error::new(kind, message).with_source(error)
     }
 
-    fn tell(&mut self, work: &Work) -> bool {
-        let elapsed = work.started.elapsed();
-        let rows = work.report.found.rows();
-        #[expect(clippy::cast_precision_loss, reason = "a rate for a person to read")]
-        let rows_per_second = rows as f64 / elapsed.as_secs_f64().max(0.001);
-        let progress = Progress { rows, moved: work.report.moved, rows_per_second, elapsed };
-        self.watch.as_mut().is_none_or(|watch| watch(progress))
-    }
-
-    async fn slow_down(&self, work: &Work, seen: usize) {
-        let Some(rate) = self.rows_per_second else { return };
-        let (rows, rate) = (work.report.found.rows(), f64::from(rate));
-        #[expect(clippy::cast_precision_loss, reason = "a pause, not a count")]
-        let due = Duration::from_secs_f64(rows as f64 / rate);
-        let longest = Duration::from_secs_f64(f64::from(u32::try_from(seen).unwrap_or(u32::MAX)) / rate * 2.0);
-        tokio::time::sleep(due.saturating_sub(work.started.elapsed()).min(longest)).await;
-    }
-
     /// Two workers with the same name for a job share it.
     fn name(&self) -> Result<String, Error> {
         let table = &self.table.name;
@@ -321,6 +364,32 @@ impl Job {
             Direction::Decrypt | Direction::Look => format!("{table}: decrypt to plaintext"),
         })
     }
+}
+
+/// The next batch on its way. Dropped, it is given up.
+struct Following(JoinHandle<Result<Prepared, Error>>);
+
+impl Following {
+    async fn finish(mut self) -> Result<Prepared, Error> {
+        (&mut self.0)
+            .await
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Database, "the runtime ended while a batch was being read")))
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A batch that waits to be written.
+struct Prepared {
+    changes: Vec<Change>,
+    found: Scan,
+    /// The last key that was read.
+    at: Option<RowKey>,
+    is_done: bool,
 }
 
 /// What a worker has done so far.
@@ -337,7 +406,7 @@ impl EncryptedTable {
     /// [`ErrorKind::Database`](crate::ErrorKind::Database) where the database fails or the table cannot be worked on, and
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) where a document column holds what is not JSON.
     pub async fn scan(&self, database: impl Into<Database>) -> Result<Scan, Error> {
-        let job = Job { batch: 1000, is_dry: true, ..Job::new(self.clone(), Direction::Look) };
+        let job = Job::new(self.clone(), Direction::Look).batch_size(1000).dry_run();
         job.run(database).await.map(|report| report.found)
     }
 }
@@ -351,6 +420,9 @@ fn drawn_name() -> Result<String, Error> {
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("table", &self.table).field("direction", &self.direction).finish_non_exhaustive()
+        f.debug_struct("Job")
+            .field("table", &self.plan.table)
+            .field("direction", &self.plan.direction)
+            .finish_non_exhaustive()
     }
 }

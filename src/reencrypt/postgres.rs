@@ -1,7 +1,7 @@
 //! The statements for PostgreSQL.
 
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::query::{Query, QueryAs};
+use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Transaction};
 use zeroize::Zeroizing;
 
@@ -79,27 +79,34 @@ impl Statements for PgPool {
         until: Option<&RowKey>,
         limit: u32,
     ) -> Result<Vec<Row>, Error> {
-        let keys = shape.key_list();
-        let mut conditions = Vec::new();
-        let mut number = 0;
-        for (operator, bound) in [(">", after), ("<=", until)] {
-            if bound.is_some() {
-                let places = shape.key_places(&mut number);
-                conditions.push(format!("({keys}) {operator} ({places})"));
-            }
-        }
-        let condition = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+        let (keys, mut number) = (shape.key_list(), 0);
+        let mut compared = |operator: &str, bound: Option<&RowKey>| match bound {
+            Some(_) => format!("({keys}) {operator} ({})", shape.key_places(&mut number)),
+            None => "true".to_owned(),
+        };
+        // As a condition, the upper bound would mislead the planner: it takes what is between two bounds for little.
         let sql = format!(
-            "SELECT {} FROM {} AS t WHERE {condition} ORDER BY {keys} LIMIT {limit}",
+            "SELECT {}, {} FROM {} AS t WHERE {} ORDER BY {keys} LIMIT {limit}",
             shape.selection(),
-            shape.table.quoted_name()
+            compared("<=", until),
+            shape.table.quoted_name(),
+            compared(">", after)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        for part in [after, until].into_iter().flatten().flatten() {
+        for part in [until, after].into_iter().flatten().flatten() {
             query = query.bind(part.to_string());
         }
-        let rows = query.fetch_all(self).await.map_err(|error| fault("reading rows", error))?;
-        rows.iter().map(|row| shape.row(row)).collect()
+        let failed = |error| fault("reading rows", error);
+        let rows = query.fetch_all(self).await.map_err(failed)?;
+        let within = shape.key.len() + shape.types.len();
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if !row.try_get::<bool, _>(within).map_err(failed)? {
+                break;
+            }
+            found.push(shape.row(row)?);
+        }
+        Ok(found)
     }
 
     async fn begin(&self, shape: &Shape, job: &str, range: u32) -> Result<(), Error> {
@@ -125,19 +132,13 @@ impl Statements for PgPool {
         let made =
             sqlx::query(insert).bind(job).bind(&shape.table.name).execute(&mut *transaction).await.map_err(failed)?;
         if made.rows_affected() == 1 {
-            let keys = shape.key.iter().map(|(name, _)| format!("{}::text", quoted(name))).collect::<Vec<_>>();
-            let sql = format!(
-                "SELECT ARRAY[{}] FROM (SELECT *, row_number() OVER (ORDER BY {}) AS fieldseal_row FROM {} AS t) AS numbered
-                 WHERE fieldseal_row % {range} = 0 ORDER BY fieldseal_row",
-                keys.join(", "),
-                shape.key_list(),
-                shape.table.quoted_name()
-            );
-            let ends: Vec<(Vec<String>,)> =
-                sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut *transaction).await.map_err(failed)?;
-            let ends = ends.into_iter().map(|(end,)| key_to_text(&end.into_iter().map(KeyPart::Text).collect()));
+            let ends = if shape.is_small(&mut transaction, range).await? {
+                Vec::new()
+            } else {
+                shape.range_ends(&mut transaction, range).await?
+            };
             let mut after = None;
-            for (number, until) in (0_i64..).zip(ends.map(Some).chain([None])) {
+            for (number, until) in (0_i64..).zip(ends.into_iter().map(Some).chain([None])) {
                 let insert = "INSERT INTO fieldseal_ranges (job, number, at_key, until_key) VALUES ($1, $2, $3, $4)";
                 sqlx::query(insert)
                     .bind(job)
@@ -189,11 +190,9 @@ impl Batch for Transaction<'_, Postgres> {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        let sql = shape.update();
-        let mut query: QueryAs<'_, Postgres, (i64,), PgArguments> = sqlx::query_as(AssertSqlSafe(sql));
-        query = query.bind((0_i64..).take(changes.len()).collect::<Vec<_>>());
+        let mut query: Query<'_, Postgres, PgArguments> = sqlx::query(AssertSqlSafe(shape.update()));
         for part in 0..shape.key.len() {
-            query = query.bind(changes.iter().map(|change| change.old.key[part].to_string()).collect::<Vec<_>>());
+            query = query.bind(changes.iter().map(|change| change.old.key[part].as_text()).collect::<Vec<_>>());
         }
         for column in 0..shape.types.len() {
             let old = changes.iter().map(|change| &change.old.cells[column]);
@@ -206,14 +205,15 @@ impl Batch for Transaction<'_, Postgres> {
                 query = query.bind(new.map(text).collect::<Vec<_>>());
             }
         }
-        let written = query.fetch_all(&mut **self).await.map_err(|error| fault("writing rows", error))?;
-        let mut missed = vec![true; changes.len()];
-        for (number,) in written {
-            if let Some(missed) = usize::try_from(number).ok().and_then(|number| missed.get_mut(number)) {
-                *missed = false;
-            }
+        let written = query.execute(&mut **self).await.map_err(|error| fault("writing rows", error))?;
+        if written.rows_affected() == changes.len() as u64 {
+            return Ok(Vec::new());
         }
-        Ok(changes.iter().zip(missed).filter(|(_, missed)| *missed).map(|(change, _)| change.old.key.clone()).collect())
+        // Some were changed by others meanwhile, which is rare enough to ask for each whether it is the new one.
+        let keys: Vec<_> = changes.iter().map(|change| change.old.key.clone()).collect();
+        let now = self.read_again(shape, &keys).await?;
+        let is_written = |change: &&Change| now.iter().any(|row| row.key == change.old.key && row.cells == change.new);
+        Ok(changes.iter().filter(|change| !is_written(change)).map(|change| change.old.key.clone()).collect())
     }
 
     async fn read_again(&mut self, shape: &Shape, keys: &[RowKey]) -> Result<Vec<Row>, Error> {
@@ -274,6 +274,35 @@ impl Shape {
         places.collect::<Vec<_>>().join(", ")
     }
 
+    /// Returns whether the table has no more than `rows` rows, as far as the database knows without counting.
+    async fn is_small(&self, transaction: &mut Transaction<'_, Postgres>, rows: u32) -> Result<bool, Error> {
+        let query = "SELECT reltuples BETWEEN 0 AND $2 FROM pg_class WHERE oid = to_regclass($1)";
+        let small: (bool,) = sqlx::query_as(query)
+            .bind(self.table.quoted_name())
+            .bind(i64::from(rows))
+            .fetch_one(&mut **transaction)
+            .await
+            .map_err(|error| fault("looking at the size of the table", error))?;
+        Ok(small.0)
+    }
+
+    /// Returns every `range`th key.
+    async fn range_ends(&self, transaction: &mut Transaction<'_, Postgres>, range: u32) -> Result<Vec<String>, Error> {
+        let keys: Vec<_> = self.key.iter().map(|(name, _)| format!("{}::text", quoted(name))).collect();
+        let sql = format!(
+            "SELECT ARRAY[{}] FROM (SELECT *, row_number() OVER (ORDER BY {}) AS fieldseal_row FROM {} AS t) AS numbered
+             WHERE fieldseal_row % {range} = 0 ORDER BY fieldseal_row",
+            keys.join(", "),
+            self.key_list(),
+            self.table.quoted_name()
+        );
+        let ends: Vec<(Vec<String>,)> = sqlx::query_as(AssertSqlSafe(sql))
+            .fetch_all(&mut **transaction)
+            .await
+            .map_err(|error| fault("dividing the table", error))?;
+        Ok(ends.into_iter().map(|(end,)| key_to_text(&end.into_iter().map(KeyPart::Text).collect())).collect())
+    }
+
     fn selection(&self) -> String {
         let keys = self.key.iter().map(|(name, _)| format!("{}::text", quoted(name)));
         let cells = self.table.columns.iter().zip(&self.types).map(|(column, kind)| match kind.as_str() {
@@ -303,9 +332,9 @@ impl Shape {
     /// One statement for a whole batch: `unnest` makes rows of the arrays, of which each replaces the row that still
     /// has the old values.
     fn update(&self) -> String {
-        let (mut arrays, mut names) = (vec!["$1::bigint[]".to_owned()], vec!["n".to_owned()]);
+        let (mut arrays, mut names) = (Vec::new(), Vec::new());
         let (mut sets, mut conditions) = (Vec::new(), Vec::new());
-        let mut place = 1;
+        let mut place = 0;
         for (index, (name, kind)) in self.key.iter().enumerate() {
             place += 1;
             arrays.push(format!("${place}::text[]"));
@@ -326,7 +355,7 @@ impl Shape {
             });
         }
         format!(
-            "UPDATE {} AS t SET {} FROM unnest({}) AS v({}) WHERE {} RETURNING v.n",
+            "UPDATE {} AS t SET {} FROM unnest({}) AS v({}) WHERE {}",
             self.table.quoted_name(),
             sets.join(", "),
             arrays.join(", "),

@@ -44,6 +44,25 @@ impl Scan {
         }
     }
 
+    /// Adds what was found later.
+    pub(super) fn add(&mut self, other: Self) {
+        let Self { began: _, rows, tokens, plaintexts, unreadable, plaintext_places, unreadable_places } = other;
+        self.rows += rows;
+        self.unreadable += unreadable;
+        for (place, count) in tokens {
+            *self.tokens.entry(place).or_default() += count;
+        }
+        for (field, count) in plaintexts {
+            *self.plaintexts.entry(field).or_default() += count;
+        }
+        for (places, others) in
+            [(&mut self.plaintext_places, plaintext_places), (&mut self.unreadable_places, unreadable_places)]
+        {
+            places.extend(others);
+            places.truncate(PLACES_NAMED);
+        }
+    }
+
     pub(super) fn count_row(&mut self) {
         self.rows += 1;
     }

@@ -59,6 +59,17 @@ impl Cell {
     }
 }
 
+impl KeyPart {
+    /// The text that PostgreSQL's keys are carried as.
+    #[cfg(feature = "postgres")]
+    pub(super) fn as_text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Integer(_) | Self::Blob(_) => "",
+        }
+    }
+}
+
 impl fmt::Display for KeyPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -110,9 +110,9 @@ pub(crate) async fn no_kill_loses_an_update_or_a_row(database: TestDatabase) {
     let cipher = keychain.cipher().await;
     let primary = cipher.encrypt_value("name", "").unwrap()[..16].to_owned();
     let stored = database.column("name", "customers", "id").await;
-    let saved = saved.lock().unwrap();
+    let saved = saved.lock().unwrap().clone();
     assert_eq!(stored.len(), saved.len());
-    for (id, name) in &*saved {
+    for (id, name) in &saved {
         let token = stored[id].as_ref().unwrap();
         assert_eq!(&cipher.decrypt_value::<String>("name", token).unwrap(), name, "row {id}");
         assert!(token.starts_with(&primary), "row {id} was left behind");
