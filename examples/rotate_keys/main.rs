@@ -1,8 +1,12 @@
-//! cargo run --release --features sqlite,postgres --example rotate_keys
-//! cargo run --release --features sqlite,postgres --example rotate_keys -- --database postgres://user@host/database
+//! cargo run --release --features sqlite,postgres --example rotate_keys [-- --database URL]
+//!
+//! The URL is one of PostgreSQL; without it, the example runs by itself on SQLite.
 //!
 //! Rotates the key of a service that is being used all the while, and ends the old one for good: not one request fails,
 //! no update is lost, and the copy of the database that was stolen the day before is noise.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+#![expect(clippy::doc_markdown, reason = "the first line is there to be copied")]
 
 mod load;
 mod rotation;
@@ -38,7 +42,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     let url = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => format!("sqlite://{}?mode=rwc", path("customers.db").display()),
         ["--database", url] => (*url).to_owned(),
-        _ => return Err("usage: rotate_keys [--database postgres://user@host/database]".into()),
+        _ => return Err("usage: rotate_keys [--database URL]".into()),
     };
 
     // Each lifetime epoch has a key-encryption key of its own, which can really be destroyed.

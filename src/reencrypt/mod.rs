@@ -15,8 +15,11 @@
 
 mod database;
 mod job;
+mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_sql;
 mod report;
 mod row;
 #[cfg(feature = "sqlite")]

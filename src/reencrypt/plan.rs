@@ -1,0 +1,128 @@
+//! What a job does to a batch of rows.
+
+use super::database::{Batch, Lease, Shape, Statements, Step};
+use super::report::Scan;
+use super::row::{Cell, Change, Row, RowKey, shown};
+use super::table::{Content, EncryptedTable};
+use crate::cipher::{Direction, Migration};
+use crate::error::Error;
+
+/// How often a row that others change at the same time is read again.
+const ATTEMPTS: usize = 5;
+
+/// What is done to which rows.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub(super) table: EncryptedTable,
+    pub(super) direction: Direction,
+    pub(super) batch: u32,
+}
+
+impl Plan {
+    /// Reads the rows of a batch, and encrypts what is to take their place.
+    pub(super) async fn prepare(
+        &self,
+        database: &impl Statements,
+        shape: &Shape,
+        lease: &Lease,
+        after: Option<RowKey>,
+    ) -> Result<Prepared, Error> {
+        let rows = database.read(shape, after.as_ref(), lease.until.as_ref(), self.batch).await?;
+        let is_done = rows.len() < usize::try_from(self.batch).unwrap_or(usize::MAX);
+        let at = rows.last().map(|row| row.key.clone());
+        let mut found = Scan::begin();
+        let changes = self.change(rows, Some(&mut found))?;
+        Ok(Prepared { changes, found, at, is_done })
+    }
+
+    /// Writes a batch in one transaction, and returns how many rows were moved and how many could not be, or nothing
+    /// where the lease was lost.
+    pub(super) async fn write(
+        &self,
+        database: &impl Statements,
+        shape: &Shape,
+        lease: &Lease,
+        mut changes: Vec<Change>,
+        mut step: Step,
+    ) -> Result<Option<(u64, u64)>, Error> {
+        let mut batch = database.batch().await?;
+        let mut missed = Vec::new();
+        for _ in 0..ATTEMPTS {
+            missed = batch.write(shape, &changes).await?;
+            step.moved += u64::try_from(changes.len() - missed.len()).unwrap_or(u64::MAX);
+            if missed.is_empty() {
+                break;
+            }
+            // Changed by others since they were read: by now they may be under the right key already, or gone.
+            let again = batch.read_again(shape, &missed).await?;
+            changes = self.change(again, None)?;
+        }
+        if !batch.account(lease, &step).await? {
+            return Ok(None);
+        }
+        batch.commit().await?;
+        Ok(Some((step.moved, u64::try_from(missed.len()).unwrap_or(u64::MAX))))
+    }
+
+    /// Returns the rows that have to change. What is found in them is added to `found`.
+    pub(super) fn change(&self, rows: Vec<Row>, mut found: Option<&mut Scan>) -> Result<Vec<Change>, Error> {
+        // A new one for each batch, so that no batch encrypts with keys older than their lease.
+        let mut migration = Migration::new(&self.table.cipher, self.direction)?;
+        let mut changes = Vec::new();
+        for row in rows {
+            let mut new = None;
+            for (index, column) in self.table.columns.iter().enumerate() {
+                let cell = &row.cells[index];
+                let Some(bytes) = cell.as_bytes() else { continue };
+                let is_binary = matches!(cell, Cell::Binary(_));
+                let moved = match column.content {
+                    Content::Field(field) => migration.cell(field, bytes, is_binary),
+                    Content::Document => migration.document(bytes),
+                };
+                let told = |error| self.in_row(&row, &column.name, error);
+                if let Some(moved) = moved.map_err(told)? {
+                    let new = new.get_or_insert_with(|| row.cells.clone());
+                    let not_text = || self.table.fault("holds what decrypts to no text");
+                    new[index] = cell.with(moved).ok_or_else(not_text)?;
+                }
+            }
+            let findings = migration.end_row();
+            if let Some(found) = &mut found {
+                found.count_row();
+                for (field, finding) in findings {
+                    found.count(self.table.cipher.policy().field(field).name(), finding, || shown(&row.key));
+                }
+            }
+            changes.extend(new.map(|new| Change { old: row, new }));
+        }
+        Ok(changes)
+    }
+
+    fn in_row(&self, row: &Row, column: &str, error: Error) -> Error {
+        let (kind, table, key) = (error.kind(), &self.table.name, shown(&row.key));
+        let message = format!("table `{table}`, row {key}, column `{column}` holds what cannot be moved");
+        Error::new(kind, message).with_source(error)
+    }
+
+    /// Two workers with the same name for a job share it.
+    pub(super) fn name(&self) -> Result<String, Error> {
+        let table = &self.table.name;
+        Ok(match self.direction {
+            Direction::Reencrypt => {
+                let keys = self.table.cipher.keys().current_for_encryption()?;
+                format!("{table}: to key {}", keys.primary()?.id())
+            }
+            Direction::Encrypt => format!("{table}: encrypt plaintext"),
+            Direction::Decrypt | Direction::Look => format!("{table}: decrypt to plaintext"),
+        })
+    }
+}
+
+/// A batch that waits to be written.
+pub(super) struct Prepared {
+    pub(super) changes: Vec<Change>,
+    pub(super) found: Scan,
+    /// The last key that was read.
+    pub(super) at: Option<RowKey>,
+    pub(super) is_done: bool,
+}
