@@ -1,0 +1,238 @@
+//! The commands and their options.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use fieldseal::keys::KeyId;
+
+use crate::output::Format;
+
+/// Keyrings, rotation, scans and re-encryption for fieldseal.
+///
+/// Data goes to standard output, messages to standard error. The exit code is 0 where all is well, 1 where what was
+/// asked for failed or found what should not be, and 2 where the call makes no sense.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// How data is written.
+    #[arg(long, value_enum, default_value = "text", global = true)]
+    pub(crate) format: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Makes, shows and changes a keyring.
+    Keys(KeysArguments),
+    /// Counts what a table holds: tokens by key and field, plaintext, and what does not open.
+    Scan(ScanArguments),
+    /// Moves the values of a table to the primary key while the application goes on writing.
+    Reencrypt(ReencryptArguments),
+    /// Encrypts newline-delimited JSON from standard input to standard output.
+    Encrypt(DocumentArguments),
+    /// Decrypts newline-delimited JSON from standard input to standard output.
+    Decrypt(DocumentArguments),
+    /// Writes a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct KeysArguments {
+    #[command(flatten)]
+    pub(crate) keyring: KeyringArguments,
+    /// Who makes the change; the user of this process unless given.
+    #[arg(long, global = true)]
+    pub(crate) by: Option<String>,
+    /// Why the change is made.
+    #[arg(long, global = true, default_value = "")]
+    pub(crate) why: String,
+    /// Confirms what cannot be undone.
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    #[command(subcommand)]
+    pub(crate) command: KeysCommand,
+}
+
+/// Where the keyring is, and what unwraps it.
+#[derive(Args)]
+pub(crate) struct KeyringArguments {
+    /// The keyring file.
+    #[arg(long, env = "FIELDSEAL_KEYRING", value_name = "FILE", global = true)]
+    pub(crate) keyring: Option<PathBuf>,
+    /// The key-encryption keys, the newest last: `file:PATH` or `env:VARIABLE`. Never the key itself.
+    #[arg(long, env = "FIELDSEAL_KEK_SPEC", value_name = "SPEC", value_delimiter = ',', global = true)]
+    pub(crate) kek: Vec<String>,
+    /// The file that remembers the latest revision, so that an old keyring put back is noticed.
+    #[arg(long, env = "FIELDSEAL_WITNESS", value_name = "FILE", global = true)]
+    pub(crate) witness: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Makes a keyring with one primary key.
+    Init {
+        /// The name of the keyring, which its keys are bound to.
+        #[arg(long)]
+        name: String,
+        /// Makes the key-encryption key file as well, with 32 random bytes.
+        #[arg(long)]
+        create_kek: bool,
+    },
+    /// Shows the keys, what is due, and when each step can be taken.
+    List,
+    /// Shows who changed the keyring, when, and why.
+    Log,
+    /// Adds a pending key under the newest key-encryption key.
+    Add,
+    /// Makes a key the one that encrypts.
+    Promote {
+        /// The key.
+        key: KeyId,
+        /// Does not wait until every replica has read the key.
+        #[arg(long)]
+        without_waiting: bool,
+    },
+    /// Makes a key refuse to decrypt: the rehearsal of its end.
+    Disable {
+        /// The key.
+        key: KeyId,
+    },
+    /// Lets a disabled key decrypt again.
+    Enable {
+        /// The key.
+        key: KeyId,
+    },
+    /// Drops a disabled key that two clean scans have shown to be needed by nothing.
+    Forget {
+        /// The key.
+        key: KeyId,
+        /// Drops it whatever is still stored under it. That is lost.
+        #[arg(long, requires = "tokens")]
+        with_everything_under_it: bool,
+        /// How many tokens the last scan found under it, which die with it.
+        #[arg(long)]
+        tokens: Option<u64>,
+    },
+    /// Records that a key-encryption key was destroyed, with the receipt of its key service.
+    Shred {
+        /// The name of the key-encryption key, as `keys list` shows it.
+        name: String,
+        /// What the key service said.
+        #[arg(long)]
+        receipt: String,
+    },
+    /// Has the newest key-encryption key wrap every key again that another one wraps.
+    Rewrap {
+        /// The name of the key-encryption key that wraps them now.
+        #[arg(long)]
+        from: String,
+    },
+    /// Has the newest key-encryption key wrap the key that authenticates the keyring.
+    Authenticate,
+    /// Sets the times of the fleet, in seconds.
+    Timing {
+        /// How often a replica reads the keyring again.
+        #[arg(long)]
+        refresh: Option<u64>,
+        /// How long a replica goes on encrypting after its last reading.
+        #[arg(long)]
+        lease: Option<u64>,
+        /// The longest that one request or job takes.
+        #[arg(long)]
+        longest_request: Option<u64>,
+        /// By how much the clocks differ.
+        #[arg(long)]
+        clock_skew: Option<u64>,
+        /// How long a key stays disabled before it can be forgotten.
+        #[arg(long)]
+        rehearsal: Option<u64>,
+    },
+    /// Sets when keys are due, in days. What is not given is never due.
+    Schedule {
+        /// How long a key stays the primary one.
+        #[arg(long)]
+        rotate_every: Option<u64>,
+        /// How long after it was made a key should be gone.
+        #[arg(long)]
+        lifetime: Option<u64>,
+    },
+}
+
+/// A table and what opens it.
+#[derive(Args)]
+pub(crate) struct TableArguments {
+    #[command(flatten)]
+    pub(crate) keyring: KeyringArguments,
+    /// The policy, in TOML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// The environment variable that holds the address of the database: sqlite:... or postgres:...
+    #[arg(long, value_name = "VARIABLE", default_value = "DATABASE_URL")]
+    pub(crate) database_url: String,
+    /// The table.
+    #[arg(long)]
+    pub(crate) table: String,
+    /// A column that holds one value of a field: COLUMN=FIELD, or both in one word where they are called alike.
+    #[arg(long = "column", value_name = "COLUMN=FIELD")]
+    pub(crate) columns: Vec<String>,
+    /// A column that holds a JSON document.
+    #[arg(long = "document", value_name = "COLUMN")]
+    pub(crate) documents: Vec<String>,
+    /// The tenant that the tokens are bound to.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ScanArguments {
+    #[command(flatten)]
+    pub(crate) table: TableArguments,
+    /// Records the scan in the keyring as evidence for this key. Say so only of a scan of everything that is stored.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) record: Option<KeyId>,
+}
+
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+pub(crate) struct ReencryptArguments {
+    #[command(flatten)]
+    pub(crate) table: TableArguments,
+    /// Encrypts a table that holds plaintext, instead of moving tokens.
+    #[arg(long, conflicts_with = "dangerous_decrypt")]
+    pub(crate) encrypt_plaintext: bool,
+    /// Turns tokens back into plaintext, for everybody who can read the table.
+    #[arg(long)]
+    pub(crate) dangerous_decrypt: bool,
+    /// Writes nothing, and counts what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How many rows a transaction takes.
+    #[arg(long, default_value = "500")]
+    pub(crate) batch: u32,
+    /// At most so many rows a second.
+    #[arg(long)]
+    pub(crate) rate: Option<u32>,
+    /// A name for this worker, under which it goes on after a crash.
+    #[arg(long)]
+    pub(crate) worker: Option<String>,
+    /// Confirms what cannot be undone.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct DocumentArguments {
+    #[command(flatten)]
+    pub(crate) keyring: KeyringArguments,
+    /// The policy, in TOML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// The tenant that the tokens are bound to.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+}

@@ -1,0 +1,54 @@
+//! `fieldseal encrypt` and `fieldseal decrypt`.
+
+use std::io::{self, Write as _};
+
+use crate::arguments::DocumentArguments;
+use crate::failure::Failure;
+
+#[derive(Clone, Copy)]
+pub(crate) enum Direction {
+    Encrypt,
+    Decrypt,
+}
+
+/// The longest line that is held: a line is written whole or not at all.
+const LONGEST_LINE: usize = 64 << 20;
+
+pub(crate) async fn run(arguments: DocumentArguments, direction: Direction) -> Result<(), Failure> {
+    let DocumentArguments { keyring, policy, tenant } = arguments;
+    let cipher = keyring.cipher(&policy, tenant.as_deref()).await?;
+    let (mut input, mut output) = (io::stdin().lock(), io::LineWriter::new(io::stdout().lock()));
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        let mut limited = io::Read::take(&mut input, LONGEST_LINE as u64 + 1);
+        if io::BufRead::read_until(&mut limited, b'\n', &mut line)? == 0 {
+            break;
+        }
+        let fault = |error: &dyn std::fmt::Display| Failure::Failed(format!("line {number}: {error}"));
+        if line.len() > LONGEST_LINE {
+            output.flush()?;
+            return Err(fault(&"is longer than 64 MiB"));
+        }
+        let end = if line.ends_with(b"\n") { line.len() - 1 } else { line.len() };
+        let (text, end) = line.split_at(end);
+        if text.iter().all(u8::is_ascii_whitespace) {
+            output.write_all(&line)?;
+            continue;
+        }
+        let moved = match direction {
+            Direction::Encrypt => cipher.encrypt_json(text),
+            Direction::Decrypt => cipher.decrypt_json(text),
+        };
+        match moved {
+            Ok(moved) => output.write_all(&moved)?,
+            Err(error) => {
+                // The lines before are whole, and are handed on.
+                output.flush()?;
+                return Err(fault(&error));
+            }
+        }
+        output.write_all(end)?;
+    }
+    Ok(output.flush()?)
+}

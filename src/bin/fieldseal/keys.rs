@@ -1,0 +1,170 @@
+//! `fieldseal keys`.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use fieldseal::Timestamp;
+use fieldseal::keys::{KeyEntry, KeyState, Keyring, LocalKek, Schedule};
+use serde_json::{Value, json};
+
+use crate::arguments::{KeysArguments, KeysCommand};
+use crate::failure::Failure;
+use crate::keyring::file_of;
+use crate::output::Output;
+
+const DAY: u64 = 86_400;
+
+pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(), Failure> {
+    let KeysArguments { keyring: location, by, why, yes, command } = arguments;
+    if let KeysCommand::Init { name, create_kek } = &command {
+        if *create_kek {
+            LocalKek::create_file(file_of(location.kek.last())?)?;
+        }
+        let keyring = Keyring::create(name, &*location.newest()?).await?;
+        let mut keyring = signed(keyring, by.as_deref(), &why)?;
+        keyring.save(&*location.store()?).await?;
+        return list(&keyring, output);
+    }
+    let mut keyring = signed(location.load().await?, by.as_deref(), &why)?;
+    let next = match command {
+        KeysCommand::Init { .. } | KeysCommand::List => return list(&keyring, output),
+        KeysCommand::Log => return log(&keyring, output),
+        KeysCommand::Add => {
+            let key = keyring.add_key(&*location.newest()?).await?;
+            format!("key {key} is pending; promote it from {} on", keyring.promotable_at(key)?)
+        }
+        KeysCommand::Promote { key, without_waiting: true } => {
+            output.confirm("A replica that has not read the key cannot read what others write.", "promote", yes)?;
+            keyring.promote_without_waiting(key)?;
+            format!("key {key} encrypts from now on")
+        }
+        KeysCommand::Promote { key, without_waiting: false } => {
+            keyring.promote(key)?;
+            format!("key {key} encrypts from now on; re-encrypt, and scan for the one before")
+        }
+        KeysCommand::Disable { key } => {
+            keyring.disable(key)?;
+            let rehearsal = keyring.timing().rehearsal.as_secs();
+            format!("key {key} is disabled; forget it in {rehearsal} seconds, if nothing misses it")
+        }
+        KeysCommand::Enable { key } => {
+            keyring.enable(key)?;
+            format!("key {key} decrypts again")
+        }
+        KeysCommand::Forget { key, with_everything_under_it: false, .. } => {
+            output.confirm(&format!("Key {key} will be dropped from the keyring."), &key.to_string(), yes)?;
+            keyring.forget(key)?;
+            format!("key {key} is forgotten; its key-encryption key still gives old copies of the keyring back")
+        }
+        KeysCommand::Forget { key, with_everything_under_it: true, tokens } => {
+            let tokens = tokens.unwrap_or_default();
+            let question = format!("{tokens} tokens die with key {key}.");
+            output.confirm(&question, &key.to_string(), yes)?;
+            keyring.forget_with_everything_under_it(key, tokens)?;
+            format!("key {key} is forgotten, and {tokens} tokens with it")
+        }
+        KeysCommand::Shred { name, receipt } => {
+            let keys = keyring.shreddable(&name)?;
+            let question = format!("{} keys are recorded as gone from every copy.", keys.len());
+            output.confirm(&question, "shred", yes)?;
+            keyring.shred(&name, &receipt)?;
+            format!("{} keys of `{name}` are shredded", keys.len())
+        }
+        KeysCommand::Rewrap { from } => {
+            let count = keyring.rewrap(&from, location.services()?, &*location.newest()?).await?;
+            format!("{count} keys were wrapped again")
+        }
+        KeysCommand::Authenticate => {
+            keyring.authenticate_by(&*location.newest()?).await?;
+            "the keyring is authenticated by the newest key-encryption key".to_owned()
+        }
+        KeysCommand::Timing { refresh, lease, longest_request, clock_skew, rehearsal } => {
+            let (seconds, mut timing) = (Duration::from_secs, keyring.timing());
+            timing.refresh = refresh.map_or(timing.refresh, seconds);
+            timing.lease = lease.map(seconds).or(timing.lease);
+            timing.longest_request = longest_request.map_or(timing.longest_request, seconds);
+            timing.clock_skew = clock_skew.map_or(timing.clock_skew, seconds);
+            timing.rehearsal = rehearsal.map_or(timing.rehearsal, seconds);
+            keyring.set_timing(timing)?;
+            "the times of the fleet are set".to_owned()
+        }
+        KeysCommand::Schedule { rotate_every, lifetime } => {
+            let days = |days: u64| Duration::from_secs(days.saturating_mul(DAY));
+            keyring.set_schedule(Schedule { rotate_every: rotate_every.map(days), lifetime: lifetime.map(days) })?;
+            "the schedule is set".to_owned()
+        }
+    };
+    keyring.save(&*location.store()?).await?;
+    output.say(&next);
+    list(&keyring, output)
+}
+
+fn signed(keyring: Keyring, by: Option<&str>, why: &str) -> Result<Keyring, Failure> {
+    let user = || std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    Ok(keyring.by(&by.map_or_else(user, str::to_owned), why)?)
+}
+
+fn list(keyring: &Keyring, output: &Output) -> Result<(), Failure> {
+    let due = keyring.due(SystemTime::now());
+    let mut text = format!("keyring {} at revision {}\n", keyring.name(), keyring.revision());
+    for entry in keyring.keys() {
+        let _ = writeln!(
+            text,
+            "{}  {:9}  made {}  {}{}",
+            entry.id(),
+            entry.state(),
+            entry.created(),
+            entry.kek(),
+            next(keyring, entry)
+        );
+    }
+    for due in &due {
+        let _ = writeln!(text, "due: {due}");
+    }
+    let keys: Vec<_> = keyring.keys().iter().map(|entry| entry_json(keyring, entry)).collect();
+    let due: Vec<_> = due.iter().map(ToString::to_string).collect();
+    output.data(&text, &json!({"name": keyring.name(), "revision": keyring.revision(), "keys": keys, "due": due}))
+}
+
+/// When the next step of a key can be taken.
+fn next(keyring: &Keyring, entry: &KeyEntry) -> String {
+    match entry.state() {
+        KeyState::Pending => at("promote it from", keyring.promotable_at(entry.id()).ok()),
+        KeyState::Enabled => at("scan for it from", keyring.scannable_at(entry.id()).ok().flatten()),
+        KeyState::Disabled => format!("  {} clean scans", entry.clean_scans().len()),
+        _ => entry.receipt().map(|receipt| format!("  receipt: {receipt}")).unwrap_or_default(),
+    }
+}
+
+fn at(what: &str, moment: Option<Timestamp>) -> String {
+    moment.map(|moment| format!("  {what} {moment} on")).unwrap_or_default()
+}
+
+fn entry_json(keyring: &Keyring, entry: &KeyEntry) -> Value {
+    let id = entry.id();
+    json!({
+        "id": id.to_string(),
+        "state": entry.state().to_string(),
+        "created": entry.created().to_string(),
+        "changed": entry.changed().to_string(),
+        "relieved": entry.relieved().map(|moment| moment.to_string()),
+        "clean_scans": entry.clean_scans().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "kek": entry.kek(),
+        "receipt": entry.receipt(),
+        "promotable_at": keyring.promotable_at(id).ok().map(|moment| moment.to_string()),
+        "scannable_at": keyring.scannable_at(id).ok().flatten().map(|moment| moment.to_string()),
+    })
+}
+
+fn log(keyring: &Keyring, output: &Output) -> Result<(), Failure> {
+    let mut text = String::new();
+    let mut changes = Vec::new();
+    for change in keyring.changes() {
+        let key = change.key().map(|key| key.to_string());
+        let (at, by, why, action) = (change.at().to_string(), change.by(), change.why(), change.action());
+        let _ = writeln!(text, "{} {at} {by}: {action} {} ({why})", change.revision(), key.as_deref().unwrap_or(""));
+        changes
+            .push(json!({"revision": change.revision(), "at": at, "by": by, "why": why, "action": action, "key": key}));
+    }
+    output.data(&text, &json!({ "changes": changes }))
+}

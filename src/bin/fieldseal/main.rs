@@ -1,0 +1,39 @@
+//! The command line: keyrings, rotation, scans, re-encryption, and NDJSON through a pipe.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod document;
+mod failure;
+mod keyring;
+mod keys;
+mod output;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::arguments::{Arguments, Command};
+use crate::output::Output;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { format, command } = Arguments::parse();
+    let output = Output::new(format);
+    let outcome = match command {
+        Command::Keys(keys) => keys::run(keys, &output).await,
+        Command::Scan(scan) => table::scan(scan, &output).await,
+        Command::Reencrypt(job) => table::reencrypt(job, &output).await,
+        Command::Encrypt(document) => document::run(document, document::Direction::Encrypt).await,
+        Command::Decrypt(document) => document::run(document, document::Direction::Decrypt).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "fieldseal", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}

@@ -1,0 +1,135 @@
+//! `fieldseal scan` and `fieldseal reencrypt`.
+
+use std::env;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use fieldseal::reencrypt::{Database, EncryptedTable, Job, Scan};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+
+use crate::arguments::{ReencryptArguments, ScanArguments, TableArguments};
+use crate::failure::Failure;
+use crate::output::Output;
+
+pub(crate) async fn scan(arguments: ScanArguments, output: &Output) -> Result<(), Failure> {
+    let ScanArguments { table: location, record } = arguments;
+    let (table, database) = (location.table().await?, location.database().await?);
+    let scan = table.scan(database).await?;
+    output.data(&scan.to_string(), &scan_json(&scan))?;
+    if let Some(key) = record {
+        let mut keyring = location.keyring.load().await?;
+        keyring.record_scan(key, scan.began(), scan.tokens_under(key))?;
+        keyring.save(&*location.keyring.store()?).await?;
+        output.say(&format!("recorded: {} tokens under key {key}", scan.tokens_under(key)));
+    }
+    is_clean(&scan)
+}
+
+pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) -> Result<(), Failure> {
+    let ReencryptArguments { table: location, encrypt_plaintext, dangerous_decrypt, dry_run, batch, rate, worker, yes } =
+        arguments;
+    let (table, database) = (location.table().await?, location.database().await?);
+    let mut job = if dangerous_decrypt {
+        output.confirm(
+            &format!("The values of `{}` become readable for everybody.", location.table),
+            "decrypt",
+            yes || dry_run,
+        )?;
+        Job::dangerous_decrypt_to_plaintext(table.clone())
+    } else if encrypt_plaintext {
+        Job::encrypt_plaintext(table.clone())
+    } else {
+        Job::reencrypt(table.clone())
+    };
+    job = job.batch_size(batch);
+    job = rate.into_iter().fold(job, Job::rows_per_second);
+    job = worker.into_iter().fold(job, Job::worker);
+    if dry_run {
+        job = job.dry_run();
+    }
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let shown = bar.clone();
+    job = job.watch(move |progress| {
+        shown.set_message(format!(
+            "{} rows, {} moved, {:.0} a second",
+            progress.rows, progress.moved, progress.rows_per_second
+        ));
+        true
+    });
+    let report = job.run(database.clone()).await?;
+    bar.finish_and_clear();
+    output.say(&format!(
+        "{} rows {}moved, {} changed by others again and again",
+        report.moved(),
+        if dry_run { "would be " } else { "" },
+        report.contended()
+    ));
+    let scan = if dry_run { report.found().clone() } else { table.scan(database).await? };
+    let json =
+        json!({"moved": report.moved(), "contended": report.contended(), "dry_run": dry_run, "scan": scan_json(&scan)});
+    output.data(&scan.to_string(), &json)?;
+    if dry_run || dangerous_decrypt { Ok(()) } else { is_clean(&scan) }
+}
+
+/// Plaintext, and tokens that do not open, are what nobody wants to find.
+fn is_clean(scan: &Scan) -> Result<(), Failure> {
+    if scan.plaintexts().next().is_none() && scan.unreadable() == 0 { Ok(()) } else { Err(Failure::Found) }
+}
+
+fn scan_json(scan: &Scan) -> Value {
+    let tokens: Vec<_> = scan
+        .tokens()
+        .map(|(field, key, count)| json!({"field": field, "key": key.to_string(), "count": count}))
+        .collect();
+    let plaintexts: Vec<_> = scan.plaintexts().map(|(field, count)| json!({"field": field, "count": count})).collect();
+    let places = |places: &[fieldseal::reencrypt::Place]| {
+        places.iter().map(|place| json!({"row": place.key, "field": place.field})).collect::<Vec<_>>()
+    };
+    json!({
+        "rows": scan.rows(),
+        "tokens": tokens,
+        "plaintexts": plaintexts,
+        "plaintext_places": places(scan.plaintext_places()),
+        "unreadable": scan.unreadable(),
+        "unreadable_places": places(scan.unreadable_places()),
+    })
+}
+
+impl TableArguments {
+    async fn table(&self) -> Result<EncryptedTable, Failure> {
+        if self.columns.is_empty() && self.documents.is_empty() {
+            return Err(Failure::Usage("which columns? Give --column COLUMN=FIELD or --document COLUMN".to_owned()));
+        }
+        let cipher = self.keyring.cipher(&self.policy, self.tenant.as_deref()).await?;
+        let mut table = EncryptedTable::new(&self.table, cipher);
+        for column in &self.columns {
+            let (column, field) = column.split_once('=').unwrap_or((column, column));
+            table = table.column(column, field)?;
+        }
+        Ok(self.documents.iter().fold(table, EncryptedTable::document))
+    }
+
+    /// The address stands in the environment, since it may have a password in it.
+    async fn database(&self) -> Result<Database, Failure> {
+        let variable = &self.database_url;
+        let missing = |_| {
+            Failure::Usage(format!("the address of the database is expected in the environment variable {variable}"))
+        };
+        let url = env::var(variable).map_err(missing)?;
+        let unreachable = |what: &str| Failure::Failed(format!("the database in {variable} {what}"));
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let pool = sqlx::PgPool::connect(&url).await;
+            return Ok(pool
+                .map_err(|_| unreachable("cannot be reached, or refuses: see its address and its log"))?
+                .into());
+        }
+        let options: SqliteConnectOptions = url.parse().map_err(|_| unreachable("has an address that is none"))?;
+        let options = options.busy_timeout(Duration::from_secs(30));
+        let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await;
+        Ok(pool.map_err(|_| unreachable("cannot be opened: is there such a file?"))?.into())
+    }
+}

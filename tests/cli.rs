@@ -1,0 +1,225 @@
+//! Proves what the program `fieldseal` does: a rotation by commands, what it refuses with which code, that data and
+//! messages are kept apart, and that it shows no secret.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { directory: tempfile::tempdir().unwrap() };
+        let policy = "collection = \"customers\"\n[fields.name]\ntag = \"name\"\n[fields.phone]\ntag = \"phone\"\n";
+        fs::write(place.path("policy.toml"), policy).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fieldseal"));
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env("FIELDSEAL_KEYRING", "keyring.json")
+            .env("FIELDSEAL_KEK_SPEC", "file:kek")
+            .env("DATABASE_URL", "sqlite://customers.db?mode=rwc")
+            .stdin(Stdio::null());
+        command
+    }
+
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> Value {
+        let output = self.command(arguments).arg("--format=json").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    /// Returns what was said on standard error.
+    #[track_caller]
+    fn refused(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stderr)
+    }
+
+    fn piped(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut command = self.command(arguments);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        let input = input.to_vec();
+        let writer = thread::spawn(move || drop(stdin.write_all(&input)));
+        let output = process.wait_with_output().unwrap();
+        writer.join().unwrap();
+        output
+    }
+
+    fn sql(&self, statements: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let url = format!("sqlite://{}?mode=rwc", self.path("customers.db").display());
+            let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&pool).await.unwrap();
+        });
+    }
+}
+
+const TABLE: [&str; 5] =
+    ["--policy=policy.toml", "--table=customers", "--column=name", "--column=tel=phone", "--format=json"];
+
+#[test]
+fn a_table_is_encrypted_and_its_key_rotated_by_commands_alone() {
+    let place = Place::new();
+    let made = place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);
+    let old = made["keys"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!((made["keys"][0]["state"].as_str(), made["revision"].as_u64()), (Some("primary"), Some(1)));
+    place.run(&[
+        "keys",
+        "timing",
+        "--refresh=0",
+        "--lease=0",
+        "--longest-request=0",
+        "--clock-skew=0",
+        "--rehearsal=0",
+    ]);
+    place.sql(
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, tel TEXT);
+        INSERT INTO customers VALUES (1, 'Tan Wei Ming', '+65 9123 4567'), (2, '陈伟明', NULL)",
+    );
+
+    // Plaintext is what a scan must not find.
+    let scan = place.command(&[&["scan"], &TABLE[..]].concat()).output().unwrap();
+    assert_eq!(scan.status.code(), Some(1));
+    let scan: Value = serde_json::from_slice(&scan.stdout).unwrap();
+    assert_eq!((scan["rows"].as_u64(), scan["plaintexts"][0]["count"].as_u64()), (Some(2), Some(2)));
+    let dry = place.run(&[&["reencrypt", "--encrypt-plaintext", "--dry-run"], &TABLE[..4]].concat());
+    assert_eq!((dry["moved"].as_u64(), dry["dry_run"].as_bool()), (Some(2), Some(true)));
+    let done = place.run(&[&["reencrypt", "--encrypt-plaintext"], &TABLE[..4]].concat());
+    assert_eq!((done["moved"].as_u64(), &done["scan"]["plaintexts"]), (Some(2), &Value::Array(Vec::new())));
+
+    let added = place.run(&["keys", "add", "--by", "alice@example.sg", "--why", "quarterly rotation"]);
+    let new = added["keys"][1]["id"].as_str().unwrap().to_owned();
+    place.run(&["keys", "promote", &new]);
+    assert_eq!(place.run(&[&["reencrypt"], &TABLE[..4]].concat())["moved"].as_u64(), Some(2));
+    thread::sleep(Duration::from_millis(1100));
+    for _ in 0..2 {
+        place.run(&[&["scan", "--record", &old], &TABLE[..4]].concat());
+    }
+    place.run(&["keys", "disable", &old]);
+    assert!(place.refused(&["keys", "forget", &old], 2).contains("confirm it with --yes"));
+    let states = place.run(&["keys", "forget", &old, "--yes"]);
+    assert_eq!(
+        [0, 1].map(|index: usize| states["keys"][index]["state"].as_str().unwrap().to_owned()),
+        ["forgotten", "primary"]
+    );
+
+    let log = place.run(&["keys", "log"]);
+    let added = log["changes"].as_array().unwrap().iter().find(|change| change["action"] == "added").unwrap();
+    assert_eq!((added["by"].as_str(), added["why"].as_str()), (Some("alice@example.sg"), Some("quarterly rotation")));
+
+    // And back, which asks first.
+    let back = [&["reencrypt", "--dangerous-decrypt"], &TABLE[..4]].concat();
+    assert!(place.refused(&back, 2).contains("readable for everybody"));
+    assert_eq!(place.run(&[&back[..], &["--yes"]].concat())["moved"].as_u64(), Some(2));
+}
+
+#[test]
+fn a_step_before_its_time_and_a_key_still_needed_are_refused() {
+    let place = Place::new();
+    place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);
+    let added = place.run(&["keys", "add"]);
+    let [old, new] = [0, 1].map(|index: usize| added["keys"][index]["id"].as_str().unwrap().to_owned());
+    let said = place.refused(&["keys", "promote", &new], 1);
+    assert!(
+        said.contains("cannot promote") && said.contains(added["keys"][1]["promotable_at"].as_str().unwrap()),
+        "{said}"
+    );
+    assert!(place.refused(&["keys", "promote", &new, "--without-waiting"], 2).contains("--yes"));
+    place.run(&["keys", "promote", &new, "--without-waiting", "--yes"]);
+    place.run(&["keys", "disable", &old]);
+    assert!(place.refused(&["keys", "forget", &old, "--yes"], 1).contains("it takes 2"));
+    assert!(place.refused(&["keys", "disable", &new], 1).contains("promote another key first"));
+    let lost = place.run(&["keys", "forget", &old, "--with-everything-under-it", "--tokens", "12", "--yes"]);
+    assert_eq!(lost["keys"][0]["state"], "forgotten");
+    assert!(
+        place
+            .refused(&["keys", "shred", "local:0000000000000000", "--receipt", "x", "--yes"], 1)
+            .contains("nothing to shred")
+    );
+}
+
+#[test]
+fn a_call_that_makes_no_sense_ends_with_code_2_and_never_repeats_a_key() {
+    let place = Place::new();
+    let key = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=";
+    for arguments in [
+        &["keys", "list", "--kek", key][..],
+        &["keys", "list", "--kek", "vault:transit"],
+        &["keys"],
+        &["nonsense"],
+        &["keys", "promote", "not-a-key"],
+        &["keys", "forget", "0123456789abcdef", "--with-everything-under-it"],
+        &["scan", "--policy", "policy.toml", "--table", "customers"],
+    ] {
+        let said = place.refused(arguments, 2);
+        assert!(!said.contains(key), "{said}");
+    }
+    let mut command = place.command(&["keys", "list"]);
+    let output = command.env_remove("FIELDSEAL_KEYRING").output().unwrap();
+    assert!(output.status.code() == Some(2) && output.stdout.is_empty());
+}
+
+#[test]
+fn documents_go_through_a_pipe_and_come_back_byte_for_byte() {
+    let place = Place::new();
+    place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);
+    let lines =
+        "{\"id\": 1, \"phone\":  \"+65 9123 4567\", \"x\": 1.10}\n\n{\"phone\": null}\r\n[{\"name\":\"陈伟明\"}]";
+    let stored = place.piped(&["encrypt", "--policy", "policy.toml"], lines.as_bytes());
+    assert!(stored.status.success(), "{}", text(&stored.stderr));
+    let shown = text(&stored.stdout);
+    assert!(shown.starts_with("{\"id\": 1, \"phone\":  \"fs1.") && !shown.contains("9123") && !shown.contains('陈'));
+    let back = place.piped(&["decrypt", "--policy", "policy.toml"], &stored.stdout);
+    assert_eq!(text(&back.stdout), lines);
+
+    // Of a line that fails nothing is written; what came before it is whole.
+    let bad = place
+        .piped(&["encrypt", "--policy", "policy.toml"], b"{\"phone\": \"1\"}\n{\"phone\": \"+65 8\" \"secret\"}\n{}\n");
+    assert_eq!((bad.status.code(), text(&bad.stdout).lines().count()), (Some(1), 1));
+    let said = text(&bad.stderr);
+    assert!(said.contains("line 2") && !said.contains("secret"), "{said}");
+}
+
+#[test]
+fn an_old_keyring_put_back_is_noticed_by_the_witness() {
+    let place = Place::new();
+    place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);
+    let old = fs::read(place.path("keyring.json")).unwrap();
+    place.run(&["keys", "add", "--witness", "seen"]);
+    place.run(&["keys", "list", "--witness", "seen"]);
+    fs::write(place.path("keyring.json"), old).unwrap();
+    assert!(place.refused(&["keys", "list", "--witness", "seen"], 1).contains("an old copy was put back"));
+}
+
+#[test]
+fn completions_are_written_for_a_shell() {
+    let output = Place::new().command(&["completions", "bash"]).output().unwrap();
+    assert!(output.status.success() && text(&output.stdout).contains("_fieldseal"));
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
