@@ -41,7 +41,7 @@ pub struct AuditEvent<'a> {
     pub kind: AuditKind,
     /// The collection of the policy.
     pub collection: &'a str,
-    /// The field of the policy.
+    /// The field of the policy; empty where it happened at a place that is not tagged.
     pub field: &'a str,
     /// The key that the token names, where there is one.
     pub key_id: Option<KeyId>,
@@ -53,7 +53,7 @@ pub struct AuditEvent<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuditKind {
-    /// A sender handed in a token where a value belongs, and was refused. Tokens stand only in storage, so whoever
+    /// A sender handed in a token, and was refused. Tokens stand only in storage, so whoever
     /// sends one holds some of it, or a component encrypts twice.
     TokenSubmitted,
     /// A stored token did not open: it was changed, moved, or made in another context.

@@ -35,8 +35,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The sender: the body's media type, character set or content coding cannot be looked into.
     UnsupportedMediaType,
-    /// The sender, and the operator: a value handed in for encryption is already a token. Somebody out there may hold
-    /// the storage.
+    /// The sender, and the operator: what was handed in for encryption holds a token. Somebody out there may hold the
+    /// storage, or a component encrypts twice.
     TokenSubmitted,
     /// The sender: a well-formed request asks for what would let a tagged value pass unprotected, or lose it.
     Refused,

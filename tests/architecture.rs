@@ -232,6 +232,10 @@ fn import_faults(place: &str, source: &str, reexports: &HashMap<String, String>)
     let module: Vec<&str> =
         place.strip_suffix(".rs").unwrap().split('/').filter(|part| !matches!(*part, "mod" | "lib")).collect();
     let Some(own) = module.first() else { return Vec::new() };
+    if *own == "bin" {
+        // The program is a crate of its own, which has only the public API.
+        return Vec::new();
+    }
     let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| name == own) else {
         return vec![format!("{place}: the module `{own}` has no place in the order")];
     };

@@ -51,7 +51,7 @@ async fn ten_rotations_under_load_fail_no_request() {
     let timing = Timing {
         refresh: second,
         lease: Some(2 * second),
-        longest_request: Duration::ZERO,
+        longest_request: Duration::from_secs(1),
         clock_skew: Duration::ZERO,
         rehearsal: Duration::ZERO,
     };

@@ -456,6 +456,21 @@ fn a_record_written_as_an_array_does_not_pass_beside_a_path_that_holds_at_any_de
     }
 }
 
+/// As a list of orders it would not be protected either: `$.customer.phone` names no element.
+#[test]
+fn an_order_written_as_an_array_does_not_pass_beside_a_path_that_holds_at_any_depth() {
+    let cipher = cipher_of(&[("phone", "$.customer.phone"), ("email", "$..email")]);
+    for order in [
+        format!("[{{\"id\":7,\"phone\":\"{PLAINTEXT}\"}}]"),
+        format!("[{{\"customer\":{{\"phone\":\"{PLAINTEXT}\"}}}}]"),
+        format!("[[7,\"{PLAINTEXT}\"]]"),
+    ] {
+        assert_eq!(cipher.encrypt_json(order.as_bytes()).unwrap_err().kind(), ErrorKind::Refused, "{order}");
+    }
+    let lists = cipher_of(&[("phone", "$[*].customer.phone"), ("email", "$..email")]);
+    lists.encrypt_json(b"[{\"customer\":{\"phone\":\"x\"}}]").unwrap();
+}
+
 /// `$.customers[*].phone` names a list of objects, which is where lists of records stand.
 #[test]
 fn a_record_written_as_an_array_does_not_pass_in_a_list_of_records() {

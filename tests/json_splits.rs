@@ -139,8 +139,8 @@ fn cipher() -> FieldCipher {
     let policy = Policy::builder("customers")
         .field(Field::new("phone", Tag::Phone))
         .field(Field::new("name", Tag::Name).path("$..['\u{e9}\u{674e}\u{1f600}']").path(r#"$..["it's \"\\ /"]"#))
-        .field(Field::new("second", Tag::Text).path("$.list[1]"))
-        .field(Field::new("empty", Tag::Text).path("$['']"))
+        .field(Field::new("second", Tag::Text).path("$..list[1]"))
+        .field(Field::new("empty", Tag::Text).path("$..['']"))
         .build()
         .unwrap();
     FieldCipher::new(policy, Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[7; 32]))))

@@ -34,7 +34,7 @@ fn between_tokens(output: &[u8]) -> Vec<&str> {
 
 #[test]
 fn a_policy_that_matches_nothing_changes_no_byte() {
-    let cipher = cipher(&[("phone", "$..phone"), ("other", "$.customer.list[3]['no such']")]);
+    let cipher = cipher(&[("phone", "$..phone"), ("other", "$..customer.list[3]['no such']")]);
     let documents = [
         AWKWARD,
         "0",

@@ -9,12 +9,12 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fieldseal::audit::AuditKind;
-use fieldseal::keys::{DataKey, SecretKey};
+use fieldseal::keys::{DataKey, KeyId, SecretKey};
 use fieldseal::{FieldCipher, FieldEncryptionLayer};
 use http::header::CONTENT_TYPE;
 use support::{
-    CUSTOMER, Frames, JSON, Ledger, RawReply, Recorder, STORED_CUSTOMER, Server, cipher, keys, layer, masked, policy,
-    token,
+    CUSTOMER, Entry, Frames, JSON, Ledger, RawReply, Recorder, STORED_CUSTOMER, Server, cipher, keys, layer, masked,
+    policy, token,
 };
 use tokio::io::AsyncWriteExt;
 
@@ -308,13 +308,82 @@ fn bumped(character: &str) -> char {
     char::from(ALPHABET.as_bytes()[ALPHABET.find(character).unwrap() + 1])
 }
 
+/// What is recorded of a token by the cipher's own key that came in at no field's place.
+fn untagged() -> Entry {
+    (AuditKind::TokenSubmitted, "customers".to_owned(), String::new(), Some(own_key_id()))
+}
+
+fn own_key_id() -> KeyId {
+    DataKey::new(&SecretKey::from_bytes(&[7; 32])).id()
+}
+
+/// From an untagged place a service may still move a token to a tagged one: by an alias, from an array, by a copy.
 #[tokio::test]
-async fn a_token_where_no_field_is_tagged_passes_in_and_out_as_text() {
-    let sent = format!(r#"{{"note": "{}"}}"#, token("phone", "+65 9123 4567"));
+async fn a_token_where_no_field_is_tagged_is_refused_and_audited() {
+    let token = token("phone", "+65 9123 4567");
+    let escaped = token.replace("fs1.", "f\\u00731\\u002E");
+    for (media_type, body) in [
+        (JSON, format!(r#"{{"note": "{token}"}}"#)),
+        (JSON, format!(r#"{{"note": "{escaped}"}}"#)),
+        (JSON, format!(r#"[666, "{token}"]"#)),
+        (JSON, format!(r#"{{"list": [[{{"{token}": 1}}]]}}"#)),
+        (JSON, format!("\"{token}\"")),
+        ("application/x-ndjson", format!("{{\"a\":1}}\n{{\"note\":\"{token}\"}}\n")),
+        ("application/merge-patch+json", format!(r#"{{"mobile": "{token}"}}"#)),
+        ("application/json-patch+json", format!(r#"[{{"op":"add","path":"/note","value":"{token}"}}]"#)),
+        ("application/json-patch+json", format!(r#"[{{"op":"add","path":"/x/{token}","value":1}}]"#)),
+        ("application/json-patch+json", format!(r#"[{{"op":"copy","path":"/note","from":"/{escaped}"}}]"#)),
+    ] {
+        for cuts in [&[usize::MAX][..], &[3], &[11, 12, 13, 14, 15, 40], &[20; 5]] {
+            let ledger = Ledger::default();
+            let recorder = Recorder::echoing();
+            let server = Server::axum(FieldEncryptionLayer::new(cipher().with_audit(ledger.clone())), &recorder).await;
+            let request = server.request("POST", "/customers").header(CONTENT_TYPE, media_type);
+            let reply = server.send(request.body(Frames::cut(body.as_bytes(), cuts).into_body()).unwrap()).await;
+            reply.refusal(422, "token_submitted");
+            assert_eq!(recorder.calls(), 0, "{media_type} {body}");
+            assert_eq!(ledger.events(), [untagged()]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_beside_the_body_is_refused_and_audited() {
+    let token = token("phone", "+65 9123 4567");
+    let encoded = token.replace('.', "%2e").replace('f', "%66");
+    for (target, header) in [
+        (format!("/customers/{token}"), None),
+        (format!("/customers/{encoded}/x"), None),
+        (format!("/customers?q={token}"), None),
+        (format!("/customers?a=1&q[]={encoded}&b"), None),
+        (format!("/customers?{token}"), None),
+        ("/customers".to_owned(), Some(token.clone())),
+        ("/customers".to_owned(), Some(format!("Bearer {token}, x"))),
+        ("/customers".to_owned(), Some(format!("a={token}; b=2"))),
+    ] {
+        let ledger = Ledger::default();
+        let recorder = Recorder::echoing();
+        let server = Server::axum(FieldEncryptionLayer::new(cipher().with_audit(ledger.clone())), &recorder).await;
+        let mut request = server.request("GET", &target);
+        if let Some(header) = header {
+            request = request.header("x-note", header);
+        }
+        server.send(request.body(Body::empty()).unwrap()).await.refusal(422, "token_submitted");
+        assert_eq!(recorder.calls(), 0, "{target}");
+        assert_eq!(ledger.events(), [untagged()]);
+    }
+    // What only begins like one is text.
     let recorder = Recorder::echoing();
     let server = Server::axum(layer(), &recorder).await;
-    assert_eq!(server.post(JSON, sent.clone()).await.text(), sent);
-    assert_eq!(recorder.only().bytes(), sent.as_bytes());
+    let request = server.request("GET", "/fs1.txt?next=fs1.").header("x-file", "fs1.AQ");
+    assert_eq!(server.send(request.body(Body::empty()).unwrap()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_where_no_field_is_tagged_leaves_as_it_was_stored() {
+    let stored = format!(r#"{{"note": "{}"}}"#, token("phone", "+65 9123 4567"));
+    let server = Server::axum(layer(), &Recorder::answering(JSON, stored.clone())).await;
+    assert_eq!(server.post(JSON, "{}").await.text(), stored);
 }
 
 #[tokio::test]

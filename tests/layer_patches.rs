@@ -174,7 +174,7 @@ async fn operations_that_leave_protection_as_it_is_pass() {
         r#"{"op":"copy","from":"/address","path":"/address"}"#,
         r#"{"op":"test","path":"/note","value":"Tan Wei Ming"}"#,
         r#"{"op":"test","path":"/people/0","value":{"id":1.10,"name":"x"}}"#,
-        r#"{"op":"test","path":"","value":[]}"#,
+        r#"{"op":"test","path":"","value":{}}"#,
     ] {
         let patch = format!("[{operation}]");
         passes(patch_layer(), PATCH, &patch, &patch).await;
@@ -342,6 +342,43 @@ async fn a_token_in_a_patch_is_refused() {
     ] {
         let detail = refuses(layer(), PATCH, &patch, 422, "token_submitted").await;
         assert!(detail.contains("`phone`"), "{detail}");
+    }
+}
+
+/// A handler that reads JSON, whatever its type, would apply it.
+#[tokio::test]
+async fn a_json_patch_under_another_media_type_carries_nothing_in() {
+    let operation = r#"{"op":"replace","path":"/phone","value":"+65 9123 4567"}"#;
+    let documents = [
+        format!("[{operation}]"),
+        operation.to_owned(),
+        r#"{"Operations":[{"value":"+65 9123 4567", "path" : "/phone" , "op":"add"}]}"#.to_owned(),
+        r#"[{"\u006fp":"repl\u0061ce","p\u0061th":"\u002fphone","value":"+65 9123 4567"}]"#.to_owned(),
+        r#"[{"op":"move","from":"/note","path":"/phone"}]"#.to_owned(),
+        r#"[{"op":"replace","path":"","value":{"mobile":"+65 9123 4567"}}]"#.to_owned(),
+    ];
+    for media_type in [JSON, MERGE, "application/patch+json", "application/scim+json", "text/json"] {
+        for document in &documents {
+            refuses(layer(), media_type, document, 422, "refused").await;
+        }
+    }
+    for cut in 1..documents[3].len() {
+        let recorder = Recorder::answering(JSON, "{}");
+        let server = Server::axum(layer().whole_body_limit(0), &recorder).await;
+        let request = server.request("PATCH", "/customers/7").header(CONTENT_TYPE, JSON);
+        let body = Frames::cut(documents[3].as_bytes(), &[cut]).into_body();
+        let _ = server.try_send(request.body(body).unwrap()).await;
+        let carried = recorder.received().iter().any(|seen| seen.body.is_ok());
+        assert!(!carried, "cut at {cut}");
+    }
+    // As a patch of a vendor's own name it is one.
+    let (seen, _) = patched(patch_layer(), "application/vnd.shop.json-patch+json", &documents[0]).await;
+    assert_eq!(masked(&seen.unwrap()), r#"[{"op":"replace","path":"/phone","value":"<112>"}]"#);
+    // What is no operation passes.
+    for document in
+        [r#"{"op":"open","path":"/phone"}"#, r#"{"op":"add","path":"phone"}"#, r#"[{"op":"add"},{"path":"/x"}]"#]
+    {
+        passes(layer(), JSON, document, document).await;
     }
 }
 

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::post;
-use fieldseal::{FieldCipher, FieldEncryptionLayer, Scope};
+use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Scope, Tag};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName};
 use support::{CUSTOMER, Frames, JSON, Recorder, STORED_CUSTOMER, Server, cipher, keys, layer, masked, policy, token};
@@ -347,6 +347,9 @@ async fn a_query_that_names_a_protected_field_is_refused() {
         "+phone=9123",
         "phone+=9123",
         "phone%09=9123",
+        "a=1;phone=9123",
+        "Pho_ne=9123",
+        "--phone=9123",
     ] {
         for (method, body) in [("GET", Body::empty()), ("POST", Body::from(CUSTOMER))] {
             let request = server.request(method, &format!("/customers?{query}")).header(CONTENT_TYPE, JSON);
@@ -357,6 +360,30 @@ async fn a_query_that_names_a_protected_field_is_refused() {
         }
     }
     assert_eq!(recorder.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_query_finds_a_field_by_each_of_its_names_in_any_style() {
+    let contact = Field::new("contact_number", Tag::Phone).path("$.phones[*]").path("$.address[0]").path("$.to['line-1']");
+    let policy = Policy::builder("customers").field(contact).build().unwrap();
+    let recorder = Recorder::echoing();
+    let server = Server::axum(FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))), &recorder).await;
+    for name in [
+        "contact_number",
+        "contactNumber",
+        "contact-number",
+        "CONTACT_NUMBER",
+        "phones",
+        "phones[]",
+        "address",
+        "line1",
+    ] {
+        server.get(&format!("/customers?{name}=9123")).await.refusal(422, "refused");
+    }
+    assert_eq!(recorder.calls(), 0);
+    for name in ["contact", "number", "phone", "line", "_", "-"] {
+        assert_eq!(server.get(&format!("/customers?{name}=9123")).await.status, 200, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -15,14 +15,15 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use fieldseal::layer::FieldBody;
+use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use support::{
-    CUSTOMER, Frames, JSON, RawReply, Recorder, Reply, STORED_CUSTOMER, Server, channel, cipher, layer, list, masked,
-    token, within,
+    CUSTOMER, Frames, JSON, RawReply, Recorder, Reply, STORED_CUSTOMER, Server, channel, cipher, keys, layer, list,
+    masked, token, within,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -418,6 +419,57 @@ async fn a_frame_of_any_length_is_handed_on_in_pieces() {
     }
     assert!(cipher().decrypt_json(&got).unwrap()[1..=list.len()] == list);
     assert!(response.is_end_stream());
+}
+
+/// A list of single digits becomes tokens of thousands of characters each: 60 KiB become 170 MB.
+#[tokio::test]
+async fn what_becomes_many_times_as_long_is_not_held_whole() {
+    const MOST: usize = (1 << 20) + (16 << 10);
+    let phones = Field::new("phones", Tag::Phone).path("$.phones[*]").pad_to(4096);
+    let policy = Policy::builder("customers").field(phones).build().unwrap();
+    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7)));
+    let document = format!("{{\"phones\":[{}1]}}", "1,".repeat(30_000));
+    let longest = Arc::new(AtomicUsize::new(0));
+    let total = Arc::new(AtomicUsize::new(0));
+    let service = tower::service_fn(|request: Request<FieldBody<Body>>| {
+        let (longest, total) = (Arc::clone(&longest), Arc::clone(&total));
+        async move {
+            let mut body = request.into_body();
+            while let Some(frame) = body.frame().await {
+                let length = frame.unwrap().data_ref().map_or(0, Bytes::len);
+                longest.fetch_max(length, Ordering::SeqCst);
+                total.fetch_add(length, Ordering::SeqCst);
+            }
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        }
+    });
+    let request = Request::post("/").header(CONTENT_TYPE, JSON).body(Body::from(document.clone())).unwrap();
+    assert_eq!(layer.layer(service).oneshot(request).await.unwrap().status(), 200);
+    let (longest, total) = (longest.load(Ordering::SeqCst), total.load(Ordering::SeqCst));
+    assert!(total > 100 << 20 && longest < MOST, "{total} bytes, {longest} in one frame");
+
+    // A patch is only understood whole, so it has to stay within that.
+    let patch = format!("[{{\"op\":\"add\",\"path\":\"\",\"value\":{document}}}]");
+    let request = Request::patch("/").header(CONTENT_TYPE, "application/json-patch+json").body(Body::from(patch));
+    let service =
+        tower::service_fn(|_: Request<FieldBody<Body>>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
+    assert_eq!(layer.layer(service).oneshot(request.unwrap()).await.unwrap().status(), 413);
+}
+
+#[tokio::test]
+async fn a_body_that_broke_off_has_no_end_however_often_it_is_asked() {
+    let (stored, _) = spoilt(3_000, 2_900, |token| token.replace("fs1.", "fs1.A"));
+    let service = tower::service_fn(move |_: Request<FieldBody<Body>>| {
+        let body = Frames::cut(&stored, &[500]).into_body();
+        async { Ok::<_, Infallible>(Response::builder().header(CONTENT_TYPE, JSON).body(body).unwrap()) }
+    });
+    let request = Request::get("/").body(Body::empty()).unwrap();
+    let mut body = layer().layer(service).oneshot(request).await.unwrap().into_body();
+    while let Some(Ok(_)) = body.frame().await {}
+    for _ in 0..3 {
+        assert!(matches!(body.frame().await, Some(Err(_))));
+        assert!(!body.is_end_stream());
+    }
 }
 
 #[tokio::test]

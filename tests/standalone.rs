@@ -604,12 +604,33 @@ fn what_only_looks_like_a_token_is_a_value() {
     assert_eq!(log.take(), []);
 }
 
+/// Written to an untagged place it could still be moved to a tagged one, and be opened there.
 #[test]
-fn a_token_at_an_untagged_place_passes_as_it_is() {
-    let cipher = cipher();
+fn a_token_at_an_untagged_place_is_refused_and_audited_and_stays_closed() {
+    let log = Log::default();
+    let cipher = cipher().with_audit(log.clone());
     let token = cipher.encrypt_value("phone", "x").unwrap();
-    let document = format!("{{\"bio\":\"{token}\"}}");
-    assert_eq!(cipher.encrypt_json(document.as_bytes()).unwrap(), document.as_bytes());
+    for document in [format!("{{\"bio\":\"{token}\"}}"), format!("[1,\"{token}\"]"), format!("{{\"{token}\":[]}}")] {
+        let results = [
+            cipher.encrypt_json(document.as_bytes()),
+            cipher.encrypt_merge_patch(document.as_bytes()),
+            stream(cipher.ndjson_encryptor(), document.as_bytes()),
+        ];
+        for result in results {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TokenSubmitted);
+            assert!(!error.to_string().contains("fs1."), "{error}");
+        }
+        let event = (AuditKind::TokenSubmitted, "customers".to_owned(), String::new(), Some(data_key(7).id()));
+        assert_eq!(log.take(), vec![event; 3]);
+        assert_eq!(cipher.decrypt_json(document.as_bytes()).unwrap(), document.as_bytes());
+        assert_eq!(log.take(), []);
+    }
+    // Where the string ends before a token is whole, or goes on behind it, it is text.
+    for text in ["fs1.", "fs1.AQ", &token[..token.len() - 1], &format!("{token}."), &format!(" {token}")] {
+        let document = format!("{{\"bio\":\"{text}\"}}");
+        assert_eq!(cipher.encrypt_json(document.as_bytes()).unwrap(), document.as_bytes());
+    }
 }
 
 // Lengths

@@ -5,19 +5,22 @@ use std::time::SystemTime;
 
 use super::field_cipher::FieldCipher;
 use crate::audit::AuditKind;
+use crate::crypto::data_key::DataKey;
+use crate::crypto::key_id::KeyId;
 use crate::crypto::token::TEXT_MARK;
 use crate::crypto::token_decryptor::TokenDecryptor;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Visitor};
-use crate::keys::{KeySet, KeyState};
+use crate::keys::{KeySet, KeyState, Term};
 use crate::policy::{FieldIndex, Policy};
 use crate::timestamp::Timestamp;
 
-/// Decrypts the values of one stream of documents with the keys of its start.
+/// Decrypts the values of documents or rows, each with the keys of its start, or later ones where those do not do.
 #[derive(Debug)]
 pub(super) struct Decryption {
     cipher: FieldCipher,
     keys: Arc<KeySet>,
+    term: Term,
     tokens: TokenDecryptor,
     /// How many values of which fields passed although they are not encrypted.
     plaintexts: Vec<(FieldIndex, u64)>,
@@ -26,7 +29,8 @@ pub(super) struct Decryption {
 impl Decryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
         let keys = cipher.keys().current();
-        Self { cipher, keys, tokens: TokenDecryptor::default(), plaintexts: Vec::new() }
+        let term = cipher.keys().term(&keys);
+        Self { cipher, keys, term, tokens: TokenDecryptor::default(), plaintexts: Vec::new() }
     }
 
     pub(super) fn policy(&self) -> &Arc<Policy> {
@@ -39,7 +43,7 @@ impl Decryption {
         let mut key_id = None;
         let result = tokens.decrypt(cipher.place(field), token, |id| {
             key_id = Some(id);
-            keys.for_decryption(id).map(|key| &**key)
+            key_for(id, keys, cipher)
         });
         result.inspect_err(|error| {
             let is_disabled = || key_id.is_some_and(|id| keys.state_of(id) == Some(KeyState::Disabled));
@@ -56,7 +60,15 @@ impl Decryption {
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn open(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
         let Self { cipher, keys, tokens, .. } = self;
-        tokens.decrypt(cipher.place(field), token, |id| keys.for_decryption(id).map(|key| &**key))
+        tokens.decrypt(cipher.place(field), token, |id| key_for(id, keys, cipher))
+    }
+
+    /// Takes the keys anew where a document or a row ends, so that what goes on for hours sees keys come and go.
+    pub(super) fn renew(&mut self) {
+        if self.term.is_over() {
+            self.keys = self.cipher.keys().current();
+            self.term = self.cipher.keys().term(&self.keys);
+        }
     }
 
     /// Hands on a value that is not a token, where the policy still allows that.
@@ -75,6 +87,14 @@ impl Decryption {
         }
         Ok(())
     }
+}
+
+/// A key that came after `keys` were taken is looked for among those in force.
+fn key_for<'k>(id: KeyId, keys: &'k mut Arc<KeySet>, cipher: &FieldCipher) -> Result<&'k DataKey, Error> {
+    if keys.for_decryption(id).is_err() {
+        *keys = cipher.keys().current();
+    }
+    keys.for_decryption(id).map(|key| &**key)
 }
 
 impl Drop for Decryption {
@@ -110,5 +130,9 @@ impl Visitor for Decryption {
     fn too_long(&self, field: FieldIndex) -> Error {
         self.cipher.record(AuditKind::DecryptionFailed, field, None);
         Error::decryption()
+    }
+
+    fn end_document(&mut self) {
+        self.renew();
     }
 }

@@ -10,15 +10,16 @@ use crate::crypto::padding::LONGEST_VALUE;
 use crate::crypto::token::{self, TEXT_MARK};
 use crate::crypto::token_encryptor::TokenEncryptor;
 use crate::error::{Error, ErrorKind};
-use crate::json::{self, Visitor};
+use crate::json::{self, Longest, Visitor};
+use crate::keys::Term;
 use crate::policy::{FieldIndex, Policy};
 
-/// Encrypts the values of one stream of documents under the primary key of its first.
+/// Encrypts the values of documents or rows, each under the primary key of the moment of its first.
 #[derive(Debug)]
 pub(super) struct Encryption {
     cipher: FieldCipher,
     /// Made with the first value, under the primary key of that moment.
-    tokens: Option<TokenEncryptor>,
+    tokens: Option<(TokenEncryptor, Term)>,
     is_merge_patch: bool,
 }
 
@@ -35,10 +36,11 @@ impl Encryption {
         self.cipher.shared_policy()
     }
 
-    pub(super) fn json_patch(mut self, patch: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(super) fn json_patch(mut self, patch: &[u8], longest_out: usize) -> Result<Vec<u8>, Error> {
         let policy = Arc::clone(self.policy());
         let mut out = Vec::with_capacity(patch.len() * 2);
-        json::transform_patch(policy.automaton(), &mut self, patch, LONGEST_VALUE, &mut out)?;
+        let longest = Longest { value: LONGEST_VALUE, out: longest_out };
+        json::transform_patch(policy.automaton(), &mut self, patch, longest, &mut out)?;
         Ok(out)
     }
 
@@ -46,13 +48,25 @@ impl Encryption {
     pub(super) fn encrypt(&mut self, field: FieldIndex, value: &[u8]) -> Result<&[u8], Error> {
         self.refuse_token(field, value)?;
         let Self { cipher, tokens, .. } = self;
-        let tokens = if let Some(tokens) = tokens {
+        let (tokens, _) = if let Some(tokens) = tokens {
             tokens
         } else {
-            let primary = Arc::clone(cipher.keys().current_for_encryption()?.primary()?);
-            tokens.insert(TokenEncryptor::new(primary, cipher.policy().fresh_prefix_per_field()))
+            let keys = cipher.keys().current_for_encryption()?;
+            let primary = Arc::clone(keys.primary()?);
+            let encryptor = TokenEncryptor::new(primary, cipher.policy().fresh_prefix_per_field());
+            tokens.insert((encryptor, cipher.keys().term(&keys)))
         };
         tokens.encrypt(cipher.place(field), cipher.policy().field(field).minimum(), value)
+    }
+
+    /// Fails where the key of the document that is being encrypted may be out of force by the time it is stored.
+    pub(super) fn check_term(&self) -> Result<(), Error> {
+        self.tokens.as_ref().map_or(Ok(()), |(_, term)| term.check())
+    }
+
+    /// Takes the key anew where a row ends, if it was taken a while ago.
+    pub(super) fn renew(&mut self) {
+        self.tokens.take_if(|(_, term)| term.is_over());
     }
 
     fn write(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
@@ -112,8 +126,21 @@ impl Visitor for Encryption {
         Error::new(ErrorKind::TooLarge, format!("a value of `{field}` is longer than 1 MiB"))
     }
 
+    fn mark(&self) -> Option<&'static [u8]> {
+        Some(TEXT_MARK.as_bytes())
+    }
+
+    /// Tokens stand only in storage. One that comes in where nothing is tagged may still be on its way to a place where
+    /// it would be opened: by an alias, from an array, in a copy that the service makes.
+    fn untagged(&self, text: &[u8]) -> Result<(), Error> {
+        let Some(key_id) = token::recognize(text) else { return Ok(()) };
+        self.cipher.record_elsewhere(AuditKind::TokenSubmitted, key_id);
+        Err(Error::new(ErrorKind::TokenSubmitted, "the document holds an encrypted token where nothing is tagged"))
+    }
+
     fn end_document(&mut self) {
-        if let Some(tokens) = &mut self.tokens {
+        self.renew();
+        if let Some((tokens, _)) = &mut self.tokens {
             tokens.end_document();
         }
     }

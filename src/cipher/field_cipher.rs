@@ -12,6 +12,8 @@ use crate::crypto::associated_data::AssociatedData;
 use crate::crypto::key_id::KeyId;
 use crate::error::Error;
 use crate::json::Framing;
+#[cfg(feature = "layer")]
+use crate::json::Visitor as _;
 use crate::keys::Keys;
 use crate::policy::{FieldIndex, Policy};
 
@@ -172,7 +174,13 @@ impl FieldCipher {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn encrypt_json_patch(&self, patch: &[u8]) -> Result<Vec<u8>, Error> {
-        Encryption::new(self.clone()).json_patch(patch)
+        Encryption::new(self.clone()).json_patch(patch, usize::MAX)
+    }
+
+    /// The same, but fails with [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) where that would be longer.
+    #[cfg(feature = "layer")]
+    pub(crate) fn encrypt_json_patch_within(&self, patch: &[u8], longest_out: usize) -> Result<Vec<u8>, Error> {
+        Encryption::new(self.clone()).json_patch(patch, longest_out)
     }
 
     pub(super) fn shared_policy(&self) -> &Arc<Policy> {
@@ -189,6 +197,21 @@ impl FieldCipher {
 
     pub(super) fn record(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>) {
         self.record_many(kind, field, key_id, 1);
+    }
+
+    /// Refuses text that is a token, where no field is meant to stand.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TokenSubmitted`](crate::ErrorKind::TokenSubmitted).
+    #[cfg(feature = "layer")]
+    pub(crate) fn refuse_token(&self, text: &[u8]) -> Result<(), Error> {
+        Encryption::new(self.clone()).untagged(text)
+    }
+
+    pub(super) fn record_elsewhere(&self, kind: AuditKind, key_id: KeyId) {
+        let (collection, key_id) = (self.policy().collection(), Some(key_id));
+        self.0.audit.record(&AuditEvent { kind, collection, field: "", key_id, count: 1 });
     }
 
     pub(super) fn record_many(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>, count: u64) {

@@ -112,7 +112,7 @@ impl Migration {
         let policy = std::sync::Arc::clone(self.decryption.policy());
         let mut transformer = Transformer::new(Flow::Outward, Framing::Single, 2 * LONGEST_VALUE);
         let mut out = Zeroizing::new(Vec::with_capacity(document.len() * 2));
-        transformer.feed(policy.automaton(), self, document, &mut out)?;
+        transformer.feed(policy.automaton(), self, document, &mut out, usize::MAX)?;
         transformer.finish(self, &mut out)?;
         Ok(self.changed.then_some(out))
     }

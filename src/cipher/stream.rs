@@ -1,6 +1,9 @@
 //! Documents that come in chunks.
 
+use std::mem;
 use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use super::decryption::Decryption;
 use super::encryption::Encryption;
@@ -14,7 +17,8 @@ const LONGEST_TOKEN: usize = 2 * LONGEST_VALUE;
 
 /// Encrypts or decrypts JSON that comes in chunks, split anywhere.
 ///
-/// Holds back no more than the tagged value that is being read. Output that was handed out before an error belongs to
+/// Holds back no more than the tagged value that is being read. Each document is encrypted under the primary key of the
+/// moment of its first tagged value. Output that was handed out before an error belongs to
 /// a document that is not whole: throw it away, or break the connection.
 ///
 /// # Example
@@ -63,17 +67,29 @@ impl JsonStream {
     ///
     /// # Errors
     ///
-    /// As [`encrypt_json`](crate::FieldCipher::encrypt_json) and [`decrypt_json`](crate::FieldCipher::decrypt_json); after an error every call fails.
+    /// As [`encrypt_json`](crate::FieldCipher::encrypt_json) and [`decrypt_json`](crate::FieldCipher::decrypt_json);
+    /// after an error every call fails. [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable) also where one
+    /// document takes longer to encrypt than the `longest_request` of a keyring whose
+    /// [`Timing`](crate::keys::Timing) has a lease.
     pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        self.transformer.feed(self.policy.automaton(), &mut self.direction, chunk, out)
+        self.feed_some(chunk, out, usize::MAX).map(drop)
+    }
+
+    /// The same, but stops where `out` is longer than `longest_out` after a tagged value: short values become tokens
+    /// that are many times as long. Returns how much of the chunk was taken.
+    pub(crate) fn feed_some(&mut self, chunk: &[u8], out: &mut Vec<u8>, longest_out: usize) -> Result<usize, Error> {
+        self.direction.check_term()?;
+        self.transformer.feed(self.policy.automaton(), &mut self.direction, chunk, out, longest_out)
     }
 
     /// Ends the input.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) where the document is cut short.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) where the document is cut short, and as
+    /// [`feed`](Self::feed).
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.direction.check_term()?;
         self.transformer.finish(&mut self.direction, out)
     }
 
@@ -83,10 +99,20 @@ impl JsonStream {
             Direction::Encrypt(_) => document.len() * 2 + 256,
             Direction::Decrypt(_) => document.len(),
         };
-        let mut out = Vec::with_capacity(room);
+        // Overwritten where it holds the part of a document that does not open as a whole.
+        let mut out = Zeroizing::new(Vec::with_capacity(room));
         self.feed(document, &mut out)?;
         self.finish(&mut out)?;
-        Ok(out)
+        Ok(mem::take(&mut *out))
+    }
+}
+
+impl Direction {
+    fn check_term(&self) -> Result<(), Error> {
+        match self {
+            Self::Encrypt(encryption) => encryption.check_term(),
+            Self::Decrypt(_) => Ok(()),
+        }
     }
 }
 
@@ -109,6 +135,20 @@ impl Visitor for Direction {
         match self {
             Self::Encrypt(encryption) => encryption.too_long(field),
             Self::Decrypt(decryption) => decryption.too_long(field),
+        }
+    }
+
+    fn mark(&self) -> Option<&'static [u8]> {
+        match self {
+            Self::Encrypt(encryption) => encryption.mark(),
+            Self::Decrypt(_) => None,
+        }
+    }
+
+    fn untagged(&self, text: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Encrypt(encryption) => encryption.untagged(text),
+            Self::Decrypt(_) => Ok(()),
         }
     }
 

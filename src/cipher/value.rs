@@ -121,6 +121,7 @@ impl ValueEncryptor {
     fn token<T: Serialize + ?Sized>(&mut self, field: &str, value: &T) -> Result<&[u8], Error> {
         let index = index_of(self.encryption.policy(), field)?;
         write_json(value, &mut self.text)?;
+        self.encryption.renew();
         self.encryption.encrypt(index, self.text.as_slice())
     }
 }
@@ -139,6 +140,7 @@ impl ValueDecryptor {
     /// As [`FieldCipher::decrypt_value`].
     pub fn decrypt<T: DeserializeOwned>(&mut self, field: &str, token: impl AsRef<[u8]>) -> Result<T, Error> {
         let index = index_of(self.decryption.policy(), field)?;
+        self.decryption.renew();
         let value = self.decryption.decrypt(index, token.as_ref())?;
         // The cause would quote the value.
         serde_json::from_slice(value)

@@ -10,10 +10,12 @@ mod pointer;
 mod position;
 mod resume;
 mod string;
+mod tagged;
 mod transformer;
 mod visitor;
+mod watch;
 
-pub(crate) use patch::transform_patch;
+pub(crate) use patch::{Longest, transform_patch};
 pub(crate) use string::unescape;
 pub(crate) use transformer::Transformer;
 pub(crate) use visitor::{Flow, Framing, Visitor};

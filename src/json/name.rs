@@ -28,6 +28,11 @@ impl Name {
         self.held.extend_from_slice(&part[..part.len().min(room)]);
     }
 
+    /// The name as it is spelled, as far as it is held.
+    pub(super) fn held(&self) -> &[u8] {
+        &self.held
+    }
+
     /// Returns the state of the member of this name in an object at `parent`, and whether the name is reserved.
     pub(super) fn member(&self, automaton: &Automaton, parent: State) -> (State, bool) {
         if !self.has_escapes {

@@ -12,6 +12,27 @@ use super::visitor::{Flow, Framing, Visitor};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, FieldIndex, State};
 
+/// Limits of a patch, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Longest {
+    /// Of the JSON text of a tagged value.
+    pub(crate) value: usize,
+    /// Of what the patch becomes.
+    pub(crate) out: usize,
+}
+
+const UNLIMITED: Longest = Longest { value: usize::MAX, out: usize::MAX };
+
+impl Longest {
+    fn check_out(self, out: &[u8]) -> Result<(), Error> {
+        if out.len() > self.out {
+            let message = format!("a JSON Patch becomes longer than {} bytes when it is encrypted", self.out);
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(())
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Operation<'a> {
@@ -41,28 +62,39 @@ pub(crate) fn transform_patch(
     automaton: &Automaton,
     visitor: &mut impl Visitor,
     body: &[u8],
-    longest_value: usize,
+    longest: Longest,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     // The grammar, UTF-8 and depth are checked by our own parser, whatever serde_json lets pass.
-    rewrite(automaton, State::DEAD, &mut Untouched, body, longest_value, &mut Zeroizing::new(Vec::new()))?;
+    let look = |visitor: &mut Looked<'_, _>| {
+        rewrite(automaton, State::DEAD, visitor, body, UNLIMITED, &mut Zeroizing::new(Vec::new()))
+    };
+    look(&mut Looked(None))?;
     let operations: Vec<&RawValue> = serde_json::from_slice(body).map_err(|_| malformed())?;
     let mut done = 0;
     for operation in operations {
         // An array would be read as the members in their order.
         let text = operation.get();
         let operation = text.starts_with('{').then(|| serde_json::from_str(text)).ok_or_else(malformed)?;
-        let Some((target, value)) = check(automaton, &operation.map_err(|_| malformed())?)? else { continue };
+        let operation: Operation<'_> = operation.map_err(|_| malformed())?;
+        let pointers = [Some(&operation.path), operation.from.as_ref()];
+        for name in pointers.into_iter().flatten().flat_map(|pointer| pointer.split('/')) {
+            visitor.untagged(name.as_bytes())?;
+        }
+        let Some((target, value)) = check(automaton, &operation)? else { continue };
         let value = value.get().as_bytes();
         let start = value.as_ptr().addr() - body.as_ptr().addr();
         out.extend_from_slice(&body[done..start]);
         match target {
             Target::Field(field) => visitor.value(field, value, out)?,
-            Target::Untagged(state) => rewrite(automaton, state, visitor, value, longest_value, out)?,
+            Target::Untagged(state) => rewrite(automaton, state, visitor, value, longest, out)?,
             Target::Within => return Err(within()),
         }
+        longest.check_out(out)?;
         done = start + value.len();
     }
+    // Last, so that a token at a tagged place was told with its field.
+    look(&mut Looked(Some(visitor)))?;
     out.extend_from_slice(&body[done..]);
     visitor.end_document();
     Ok(())
@@ -104,7 +136,7 @@ fn check_test(automaton: &Automaton, target: Target, value: &RawValue) -> Result
     match target {
         Target::Untagged(state) => {
             let (value, mut unused) = (value.get().as_bytes(), Zeroizing::new(Vec::new()));
-            rewrite(automaton, state, &mut Untouched, value, usize::MAX, &mut unused)
+            rewrite(automaton, state, &mut Untouched, value, UNLIMITED, &mut unused)
         }
         Target::Field(_) | Target::Within => Err(untestable()),
     }
@@ -116,12 +148,13 @@ fn rewrite(
     root: State,
     visitor: &mut impl Visitor,
     value: &[u8],
-    longest_value: usize,
+    longest: Longest,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let mut transformer = Transformer::at(root, Flow::Inward, Framing::Single, longest_value);
+    let mut transformer = Transformer::at(root, Flow::Inward, Framing::Single, longest.value);
     let mut part = Part(visitor);
-    transformer.feed(automaton, &mut part, value, out)?;
+    transformer.feed(automaton, &mut part, value, out, longest.out)?;
+    longest.check_out(out)?;
     transformer.finish(&mut part, out)
 }
 
@@ -139,6 +172,35 @@ impl<V: Visitor> Visitor for Part<'_, V> {
 
     fn too_long(&self, field: FieldIndex) -> Error {
         self.0.too_long(field)
+    }
+
+    fn mark(&self) -> Option<&'static [u8]> {
+        self.0.mark()
+    }
+
+    fn untagged(&self, text: &[u8]) -> Result<(), Error> {
+        self.0.untagged(text)
+    }
+}
+
+/// Looks at strings as another visitor does, or at none: for a document in which nothing is tagged.
+struct Looked<'v, V>(Option<&'v V>);
+
+impl<V: Visitor> Visitor for Looked<'_, V> {
+    fn value(&mut self, _: FieldIndex, _: &[u8], _: &mut Vec<u8>) -> Result<(), Error> {
+        Err(malformed())
+    }
+
+    fn too_long(&self, _: FieldIndex) -> Error {
+        malformed()
+    }
+
+    fn mark(&self) -> Option<&'static [u8]> {
+        self.0.and_then(V::mark)
+    }
+
+    fn untagged(&self, text: &[u8]) -> Result<(), Error> {
+        self.0.map_or(Ok(()), |visitor| visitor.untagged(text))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::number::NumberState;
 use super::string::StringState;
+use super::watch::{Marks, Watch};
 use crate::policy::{FieldIndex, State};
 
 /// Where in a document the transformer stands.
@@ -13,6 +14,8 @@ pub(super) struct Position {
     pub(super) innermost: Container,
     /// What the automaton says of the value that comes next or is being read.
     pub(super) here: State,
+    /// What the member whose value comes next, or is being read, is called.
+    pub(super) watch: Watch,
     /// The tagged value that is being read, and how many containers are open around it.
     pub(super) tagged: Option<(FieldIndex, usize)>,
 }
@@ -45,6 +48,7 @@ pub(super) enum Begun {
 pub(super) struct Container {
     pub(super) kind: Kind,
     pub(super) state: State,
+    pub(super) marks: Marks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +57,12 @@ pub(super) enum Kind {
     Object,
     /// With the index of the element that comes next or is being read.
     Array(u32),
+}
+
+impl Container {
+    pub(super) fn new(kind: Kind, state: State) -> Self {
+        Self { kind, state, marks: Marks::default() }
+    }
 }
 
 impl Expects {

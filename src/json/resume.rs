@@ -4,6 +4,8 @@ use super::number;
 use super::position::{Begun, Expects, Position};
 use super::string::{self, Scan};
 use super::transformer::Transformer;
+use super::visitor::Visitor;
+use super::watch::Watch;
 use crate::error::Error;
 use crate::policy::Automaton;
 
@@ -14,15 +16,19 @@ impl Transformer {
         begun: Begun,
         automaton: &Automaton,
         position: &mut Position,
+        visitor: &impl Visitor,
         input: &[u8],
         at: &mut usize,
     ) -> Result<Option<Begun>, Error> {
         match begun {
             Begun::Name(state) => {
                 let scan = string::scan(input, *at, state, &mut self.name.has_escapes);
-                match scan.map_err(|fault| self.malformed(fault))? {
+                let scan = scan.map_err(|fault| self.malformed(fault))?;
+                self.look_on(&scan, Watch::Nothing, position, visitor, &input[*at..], *at)?;
+                match scan {
                     Scan::End(quote) => {
                         self.name.push(automaton, &input[..quote]);
+                        position.watch = Watch::of_escaped(self.name.held());
                         position.here = self.member(automaton, position.innermost.state)?;
                         position.expects = Expects::Colon;
                         *at = quote + 1;
@@ -35,7 +41,9 @@ impl Transformer {
             }
             Begun::Text(state) => {
                 let scan = string::scan(input, *at, state, &mut false);
-                match scan.map_err(|fault| self.malformed(fault))? {
+                let scan = scan.map_err(|fault| self.malformed(fault))?;
+                self.look_on(&scan, position.watch, position, visitor, &input[*at..], *at)?;
+                match scan {
                     Scan::End(quote) => *at = quote + 1,
                     Scan::More(state) => return Ok(Some(Begun::Text(state))),
                 }
@@ -56,6 +64,26 @@ impl Transformer {
             }
         }
         Ok(None)
+    }
+
+    /// Looks at one more part of an untagged string, which begins at `at` in its chunk.
+    fn look_on(
+        &mut self,
+        scan: &Scan<string::StringState>,
+        watch: Watch,
+        position: &mut Position,
+        visitor: &impl Visitor,
+        rest: &[u8],
+        at: usize,
+    ) -> Result<(), Error> {
+        if position.tagged.is_some() {
+            return Ok(());
+        }
+        let (part, ended) = match scan {
+            Scan::End(quote) => (&rest[..quote - at], true),
+            Scan::More(_) => (rest, false),
+        };
+        self.go_on_suspecting(part, ended, watch, &mut position.innermost.marks, visitor)
     }
 
     pub(super) fn go_on_in_literal(

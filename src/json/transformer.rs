@@ -8,8 +8,9 @@ use super::number::{self, NumberState};
 use super::position::{Begun, Container, Expects, Kind, Position, is_blank, literal};
 use super::string::{self, Fault, Scan, StringState};
 use super::visitor::{Flow, Framing, Visitor};
+use super::watch::{Suspect, Watch};
 use crate::error::{Error, ErrorKind};
-use crate::policy::{Automaton, FieldIndex, State};
+use crate::policy::{Automaton, State};
 use crate::secret::SecretBuffer;
 
 /// Rewrites tagged values of JSON documents that arrive in chunks.
@@ -18,43 +19,50 @@ use crate::secret::SecretBuffer;
 /// the text of a tagged value comes out as it came in. What is held back between chunks is a tagged value at most,
 /// and no more than `longest_value` of it.
 pub(crate) struct Transformer {
-    flow: Flow,
+    pub(super) flow: Flow,
     framing: Framing,
     /// What the automaton says of a document's root.
     root: State,
-    longest_value: usize,
+    pub(super) longest_value: usize,
     position: Position,
     /// The containers around the innermost one.
     outer: Vec<Container>,
     /// The part of the tagged value that earlier chunks held.
-    held: SecretBuffer,
+    pub(super) held: SecretBuffer,
     pub(super) name: Name,
+    pub(super) suspect: Suspect,
+    /// Whether operations of a JSON Patch are out of place.
+    pub(super) finds_patches: bool,
     /// How many bytes earlier chunks held.
     passed: u64,
 }
 
 impl Transformer {
     pub(crate) fn new(flow: Flow, framing: Framing, longest_value: usize) -> Self {
-        Self::at(State::START, flow, framing, longest_value)
+        Self { finds_patches: true, ..Self::at(State::START, flow, framing, longest_value) }
     }
 
     /// Makes a transformer for a part of a document that stands at `root` in the whole.
     pub(crate) fn at(root: State, flow: Flow, framing: Framing, longest_value: usize) -> Self {
-        let innermost = Container { kind: Kind::Outside, state: State::DEAD };
+        let innermost = Container::new(Kind::Outside, State::DEAD);
+        let watch = Watch::Nothing;
         Self {
             flow,
             framing,
             root,
             longest_value,
-            position: Position { expects: Expects::Value, begun: None, innermost, here: root, tagged: None },
+            position: Position { expects: Expects::Value, begun: None, innermost, here: root, watch, tagged: None },
             outer: Vec::with_capacity(16),
             held: SecretBuffer::default(),
             name: Name::default(),
+            suspect: Suspect::default(),
+            finds_patches: false,
             passed: 0,
         }
     }
 
-    /// Takes the next chunk and appends to `out` what is finished.
+    /// Takes the next chunk and appends to `out` what is finished. Stops where `out` is longer than `longest_out` after
+    /// a tagged value. Returns how much of the chunk was taken.
     ///
     /// # Errors
     ///
@@ -66,19 +74,20 @@ impl Transformer {
         visitor: &mut impl Visitor,
         input: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+        longest_out: usize,
+    ) -> Result<usize, Error> {
         // Until the chunk turns out to be good, nothing more is expected.
         let position = self.leave()?;
-        let (position, done) = self.read(position, automaton, visitor, input, out)?;
-        let rest = &input[done..];
+        let (position, done, end) = self.read(position, automaton, visitor, input, out, longest_out)?;
+        let rest = &input[done..end];
         if let Some((field, _)) = position.tagged {
             self.hold(field, visitor, rest)?;
         } else {
             out.extend_from_slice(rest);
         }
         self.position = position;
-        self.passed += input.len() as u64;
-        Ok(())
+        self.passed += end as u64;
+        Ok(end)
     }
 
     /// Ends the input.
@@ -87,7 +96,7 @@ impl Transformer {
     ///
     /// [`ErrorKind::Malformed`] where the document is not complete, and what the visitor returns.
     pub(crate) fn finish(&mut self, visitor: &mut impl Visitor, out: &mut Vec<u8>) -> Result<(), Error> {
-        let Position { expects, begun, innermost, tagged, here: _ } = self.leave()?;
+        let Position { expects, begun, innermost, tagged, here: _, watch: _ } = self.leave()?;
         let is_outside = innermost.kind == Kind::Outside;
         match (expects, begun, self.framing) {
             // Only here does a number end with nothing after it.
@@ -114,7 +123,8 @@ impl Transformer {
         }
     }
 
-    /// Reads one chunk, and returns where it stands then and up to where the chunk was written out.
+    /// Reads one chunk, and returns where it stands then, up to where the chunk was written out, and up to where it was
+    /// read.
     #[expect(clippy::too_many_lines, reason = "measured: in one function, where it stands stays in registers")]
     fn read(
         &mut self,
@@ -123,16 +133,17 @@ impl Transformer {
         visitor: &mut impl Visitor,
         input: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(Position, usize), Error> {
+        longest_out: usize,
+    ) -> Result<(Position, usize, usize), Error> {
         let mut at = 0;
         let mut done = 0;
         if let Some(begun) = position.begun.take() {
-            position.begun = self.go_on(begun, automaton, &mut position, input, &mut at)?;
+            position.begun = self.go_on(begun, automaton, &mut position, visitor, input, &mut at)?;
             if position.begun.is_some() {
-                return Ok((position, done));
+                return Ok((position, done, input.len()));
             }
         }
-        let Position { mut expects, mut begun, mut innermost, mut here, mut tagged } = position;
+        let Position { mut expects, mut begun, mut innermost, mut here, mut watch, mut tagged } = position;
         loop {
             // One turn reads a comma, a name with its colon, and a value, as far as each is expected.
             if expects == Expects::CommaOrEnd {
@@ -143,6 +154,9 @@ impl Transformer {
                     self.rewrite(field, innermost.kind, visitor, &input[done..at], out)?;
                     tagged = None;
                     done = at;
+                    if out.len() > longest_out {
+                        break;
+                    }
                 }
                 let Some(&byte) = input.get(at) else { break };
                 match (byte, innermost.kind) {
@@ -168,10 +182,15 @@ impl Transformer {
                     match scan.map_err(|fault| self.malformed(fault))? {
                         Scan::End(quote) => {
                             let name = &input[at..quote];
+                            if tagged.is_none() {
+                                self.look_at(name, Watch::Nothing, &mut innermost.marks, visitor)?;
+                            }
                             if has_escapes {
+                                watch = Watch::of_escaped(name);
                                 self.name.begin(automaton, name, has_escapes);
                                 here = self.member(automaton, innermost.state)?;
                             } else {
+                                watch = Watch::of(name);
                                 here = automaton.member(innermost.state, name);
                                 if name::is_reserved(name) {
                                     self.check_reserved()?;
@@ -181,6 +200,9 @@ impl Transformer {
                             expects = Expects::Colon;
                         }
                         Scan::More(state) => {
+                            if tagged.is_none() {
+                                self.suspect(&input[at..], Watch::Nothing, visitor);
+                            }
                             self.name.begin(automaton, &input[at..], has_escapes);
                             begun = Some(Begun::Name(state));
                             break;
@@ -223,8 +245,20 @@ impl Transformer {
                 if byte == b'"' {
                     let scan = string::scan(input, at, StringState::Text, &mut false);
                     match scan.map_err(|fault| self.malformed(fault))? {
-                        Scan::End(quote) => at = quote + 1,
+                        Scan::End(quote) => {
+                            if tagged.is_none() {
+                                let watch = if innermost.kind == Kind::Object { watch } else { Watch::Nothing };
+                                self.look_at(&input[at..quote], watch, &mut innermost.marks, visitor)?;
+                            }
+                            at = quote + 1;
+                        }
                         Scan::More(state) => {
+                            if innermost.kind != Kind::Object {
+                                watch = Watch::Nothing;
+                            }
+                            if tagged.is_none() {
+                                self.suspect(&input[at..], watch, visitor);
+                            }
                             begun = Some(Begun::Text(state));
                             break;
                         }
@@ -242,12 +276,12 @@ impl Transformer {
                     expects = Expects::CommaOrEnd;
                 } else if byte == b'{' {
                     self.open(innermost, at - 1)?;
-                    innermost = Container { kind: Kind::Object, state: here };
+                    innermost = Container::new(Kind::Object, here);
                     expects = Expects::NameOrEnd;
                 } else if byte == b'[' {
                     self.open(innermost, at - 1)?;
                     self.check_array(automaton, here, innermost.kind)?;
-                    innermost = Container { kind: Kind::Array(0), state: here };
+                    innermost = Container::new(Kind::Array(0), here);
                     here = automaton.element(here, 0);
                     expects = Expects::ValueOrEnd;
                 } else if is_blank(byte) {
@@ -262,7 +296,8 @@ impl Transformer {
                 }
             }
         }
-        Ok((Position { expects, begun, innermost, here, tagged }, done))
+        let end = if begun.is_some() { input.len() } else { at };
+        Ok((Position { expects, begun, innermost, here, watch, tagged }, done, end))
     }
 
     /// Passes over white space between tokens. A line break ends a document where each has a line of its own.
@@ -328,41 +363,6 @@ impl Transformer {
             return Err(refused("an array stands where the policy knows the members of an object"));
         }
         Ok(())
-    }
-
-    /// Hands a tagged value, of which `rest` is not held yet, to the visitor.
-    #[inline(never)]
-    fn rewrite(
-        &mut self,
-        field: FieldIndex,
-        around: Kind,
-        visitor: &mut impl Visitor,
-        rest: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let value = if self.held.is_empty() {
-            self.check_length(field, visitor, rest.len())?;
-            rest
-        } else {
-            self.hold(field, visitor, rest)?;
-            self.held.as_slice()
-        };
-        match around {
-            Kind::Array(_) => visitor.element(field, value, out)?,
-            Kind::Object | Kind::Outside => visitor.value(field, value, out)?,
-        }
-        self.held.clear();
-        Ok(())
-    }
-
-    fn hold(&mut self, field: FieldIndex, visitor: &impl Visitor, part: &[u8]) -> Result<(), Error> {
-        self.check_length(field, visitor, self.held.len() + part.len())?;
-        self.held.extend_from_slice(part);
-        Ok(())
-    }
-
-    fn check_length(&self, field: FieldIndex, visitor: &impl Visitor, length: usize) -> Result<(), Error> {
-        if length > self.longest_value { Err(visitor.too_long(field)) } else { Ok(()) }
     }
 
     #[cold]

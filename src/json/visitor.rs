@@ -16,6 +16,18 @@ pub(crate) trait Visitor {
     /// What a value of `field` that is longer than the longest fails with.
     fn too_long(&self, field: FieldIndex) -> Error;
 
+    /// Whether strings that begin with this are shown to [`untagged`](Visitor::untagged), wherever they stand.
+    fn mark(&self) -> Option<&'static [u8]> {
+        None
+    }
+
+    /// Looks at an untagged string, or a member's name, that begins with the mark. `text` has no escapes, and is cut
+    /// off where it is longer than anything that is looked for.
+    fn untagged(&self, text: &[u8]) -> Result<(), Error> {
+        let _ = text;
+        Ok(())
+    }
+
     /// Is told that a document ended.
     fn end_document(&mut self) {}
 }

@@ -9,7 +9,7 @@ use super::due::Due;
 use super::key_services::KeyServices;
 use super::key_set::KeySet;
 use super::keyring::Keyring;
-use super::lease::Reading;
+use super::lease::{Reading, Term};
 use super::store::KeyringStore;
 use crate::crypto::data_key::DataKey;
 use crate::crypto::key_id::KeyId;
@@ -178,6 +178,14 @@ impl Keys {
         self.0.current().0
     }
 
+    /// Returns for how long `set`, taken now, may be used.
+    pub(crate) fn term(&self, set: &KeySet) -> Term {
+        match set.keyring().map(Keyring::timing) {
+            Some(timing) if self.0.source.is_some() => Term::from_now(timing.lease.map(|_| timing.longest_request)),
+            _ => Term::unlimited(),
+        }
+    }
+
     /// Returns the keys of this moment, to encrypt with.
     ///
     /// # Errors
@@ -203,7 +211,8 @@ impl Keys {
         }
         let (place, age, lease) = (store.place(), age.as_secs(), lease.as_secs());
         let message = format!(
-            "{place} was last read {age} seconds ago, and its lease is {lease}: another replica may have left the key;              see to it that `Keys::keep_fresh` runs, and why it fails"
+            "{place} was last read {age} seconds ago, and its lease is {lease}: another replica may have left the key; \
+             see to it that `Keys::keep_fresh` runs, and why it fails"
         );
         Err(Error::new(ErrorKind::KeyUnavailable, message))
     }

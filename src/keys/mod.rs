@@ -73,6 +73,7 @@ pub use self::keyring::Keyring;
 pub use self::keyring_file::KeyringFile;
 #[cfg(feature = "postgres")]
 pub use self::keyring_table::KeyringTable;
+pub(crate) use self::lease::Term;
 pub use self::local::LocalKek;
 pub use self::state::KeyState;
 pub use self::store::{KeyringStore, KeyringStoreFuture};

@@ -31,7 +31,9 @@ pub struct Timing {
     /// How long a replica goes on encrypting after its last reading: 120 seconds unless set. Without one, nothing
     /// stops a replica that is cut off, so that is for a single process only.
     pub lease: Option<Duration>,
-    /// The longest that one request or job takes that writes values: 60 seconds unless set.
+    /// The longest that one request or job takes that writes values: 60 seconds unless set. Where there is a lease, a
+    /// document that takes longer to encrypt is refused; a job that keeps what it has encrypted and stores it later is
+    /// yours to bound.
     pub longest_request: Duration,
     /// By how much the clocks of the replicas differ: 30 seconds unless set.
     pub clock_skew: Duration,
@@ -68,6 +70,10 @@ impl Timing {
         let lease = lease.unwrap_or(refresh);
         if lease < refresh {
             let message = "the lease of a keyring is shorter than its refresh period: replicas would stop encrypting";
+            return Err(Error::new(ErrorKind::Keyring, message));
+        }
+        if self.lease.is_some() && longest_request.is_zero() {
+            let message = "a keyring with a lease has no `longest_request`: every request would be refused";
             return Err(Error::new(ErrorKind::Keyring, message));
         }
         if [refresh, lease, longest_request, clock_skew, rehearsal].iter().any(|time| !is_storable(time)) {

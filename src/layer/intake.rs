@@ -8,12 +8,13 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::Body;
 use tower::BoxError;
+use zeroize::Zeroizing;
 
 use super::body::FieldBody;
 use super::digest;
 use super::fault::Fault;
 use super::limits::Limits;
-use super::streaming::Streaming;
+use super::streaming::{Flow, PIECE, Streaming};
 use crate::cipher::{FieldCipher, JsonStream};
 use crate::error::{Error, ErrorKind};
 use crate::secret::SecretBuffer;
@@ -46,7 +47,8 @@ pub(super) struct Intake<B> {
     limits: Limits,
     fault: Fault,
     received: u64,
-    out: Vec<u8>,
+    /// Overwritten where it is not handed on.
+    out: Zeroizing<Vec<u8>>,
     trailers: Option<HeaderMap>,
 }
 
@@ -58,7 +60,7 @@ where
     pub(super) fn new(body: B, processor: Processor, limits: Limits) -> Self {
         // A declared length is only a claim.
         let expected = body.size_hint().lower().min(limits.whole).min(MOST_EXPECTED);
-        let out = Vec::with_capacity(usize::try_from(expected).unwrap_or_default() * 2 + 512);
+        let out = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or_default() * 2 + 512));
         let body = Some(Box::pin(body));
         Self { body, processor, limits, fault: Fault::default(), received: 0, out, trailers: None }
     }
@@ -74,10 +76,9 @@ where
             let Some(body) = &mut self.body else { return Poll::Pending };
             let Some(frame) = ready!(body.as_mut().poll_frame(cx)) else { return Poll::Ready(self.finish()) };
             match frame.map_err(|source| broken(source.into()))?.into_data() {
-                Ok(mut data) => {
-                    self.take(&mut data)?;
-                    if self.received > self.limits.whole {
-                        return Poll::Ready(self.go_on_streaming());
+                Ok(data) => {
+                    if let Some(rest) = self.take(data)? {
+                        return Poll::Ready(self.go_on_streaming(rest));
                     }
                 }
                 Err(frame) => self.trailers = frame.into_trailers().ok(),
@@ -85,26 +86,37 @@ where
         }
     }
 
-    fn take(&mut self, data: &mut impl Buf) -> Result<(), Error> {
+    /// Takes one frame in. Returns what is left of it where the body, or what it becomes, is too long to be held whole.
+    fn take(&mut self, mut data: B::Data) -> Result<Option<B::Data>, Error> {
         self.received += data.remaining() as u64;
         self.limits.check(self.received)?;
         while data.has_remaining() {
             let chunk = data.chunk();
-            let length = chunk.len();
-            match &mut self.processor {
-                Processor::Json(stream) => stream.feed(chunk, &mut self.out)?,
+            let length = match &mut self.processor {
+                Processor::Json(stream) => {
+                    let whole_out = self.limits.whole_out();
+                    let is_whole = self.received <= self.limits.whole;
+                    let piece = if is_whole { chunk } else { &chunk[..chunk.len().min(PIECE)] };
+                    let length = stream.feed_some(piece, &mut self.out, whole_out)?;
+                    if !is_whole || self.out.len() > whole_out {
+                        data.advance(length);
+                        return Ok(Some(data));
+                    }
+                    length
+                }
                 Processor::JsonPatch(patch) => {
                     self.limits.check_patch(self.received)?;
                     patch.1.extend_from_slice(chunk);
+                    chunk.len()
                 }
                 Processor::Empty(error) => {
                     let missing = || Error::new(ErrorKind::UnsupportedMediaType, "the body cannot be looked into");
                     return Err(error.take().unwrap_or_else(missing));
                 }
-            }
+            };
             data.advance(length);
         }
-        Ok(())
+        Ok(None)
     }
 
     fn finish(&mut self) -> Result<FieldBody<B>, Error> {
@@ -112,20 +124,24 @@ where
         if self.received > 0 {
             match &mut self.processor {
                 Processor::Json(stream) => stream.finish(&mut self.out)?,
-                Processor::JsonPatch(patch) => self.out = patch.0.encrypt_json_patch(patch.1.as_slice())?,
+                Processor::JsonPatch(patch) => {
+                    let (cipher, patch) = &**patch;
+                    *self.out = cipher.encrypt_json_patch_within(patch.as_slice(), self.limits.whole_out())?;
+                }
                 Processor::Empty(_) => {}
             }
         }
         let mut trailers = self.trailers.take();
         trailers.iter_mut().for_each(digest::remove);
-        Ok(FieldBody::whole(Bytes::from(mem::take(&mut self.out)), trailers))
+        Ok(FieldBody::whole(Bytes::from(mem::take(&mut *self.out)), trailers))
     }
 
-    fn go_on_streaming(&mut self) -> Result<FieldBody<B>, Error> {
+    fn go_on_streaming(&mut self, rest: B::Data) -> Result<FieldBody<B>, Error> {
         let Self { body, processor, limits, fault, received, out, .. } = self;
         match (body.take(), mem::replace(processor, Processor::Empty(None))) {
             (Some(body), Processor::Json(stream)) => {
-                let streaming = Streaming::new(body, stream, *limits, fault.clone(), *received, mem::take(out));
+                let flow = Flow { stream, received: *received, out: mem::take(out), rest };
+                let streaming = Streaming::new(body, flow, *limits, fault.clone());
                 Ok(FieldBody::streaming(streaming))
             }
             _ => Err(Error::new(ErrorKind::TooLarge, "the body is longer than one that is held whole")),

@@ -52,7 +52,9 @@ impl<D> FieldEncryptionLayer<D> {
     /// Transforms bodies of up to `bytes` whole, 64 KiB unless set; longer ones are streamed.
     ///
     /// A fault in a whole body is answered before the service, or the client, sees any of it. A fault in a streamed
-    /// one breaks the stream. A request holds up to about four times this in memory.
+    /// one breaks the stream. A request usually holds about four times this in memory. A body that becomes more than 16
+    /// times this, or 1 MiB if that is more, is streamed from there, too: a list of short values becomes tokens of many
+    /// times its length.
     pub fn whole_body_limit(mut self, bytes: u64) -> Self {
         self.limits.whole = bytes;
         self

@@ -5,6 +5,9 @@ use crate::error::{Error, ErrorKind};
 /// Up to this many bytes a body is transformed whole, unless set otherwise.
 const WHOLE: u64 = 64 * 1024;
 
+/// How many times as long as a whole body what it becomes may be.
+const GROWTH: u64 = 16;
+
 /// Lengths in bytes, of bodies as they come in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -22,6 +25,11 @@ impl Limits {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Up to here what a body becomes is held whole: a list of short values becomes tokens of many times its length.
+    pub(super) fn whole_out(&self) -> usize {
+        usize::try_from(self.whole.max(WHOLE).saturating_mul(GROWTH)).unwrap_or(usize::MAX)
     }
 
     /// A JSON Patch is only understood whole.

@@ -37,8 +37,9 @@ impl MediaType {
             return Self::Unclear;
         };
         let media_type = match (&*essence, subtype) {
-            ("application/merge-patch+json", _) => Self::MergePatch,
-            ("application/json-patch+json", _) => Self::JsonPatch,
+            // A handler that reads JSON may read a patch of any name as one.
+            (_, subtype) if subtype.ends_with("merge-patch+json") => Self::MergePatch,
+            (_, subtype) if subtype.ends_with("json-patch+json") => Self::JsonPatch,
             (_, "json") => Self::Json,
             (_, "x-ndjson" | "ndjson" | "jsonl" | "x-jsonl" | "jsonlines" | "x-jsonlines") => Self::Lines,
             (_, subtype) if subtype.ends_with("+json") => Self::Json,
@@ -74,6 +75,8 @@ mod tests {
             ("text/json", MediaType::Json),
             ("application/merge-patch+json", MediaType::MergePatch),
             ("application/json-patch+json", MediaType::JsonPatch),
+            ("application/vnd.acme.json-patch+json", MediaType::JsonPatch),
+            ("application/vnd.acme.merge-patch+json; v=2", MediaType::MergePatch),
             ("application/x-ndjson", MediaType::Lines),
             ("application/jsonl", MediaType::Lines),
             ("application/json; charset=utf-16", MediaType::Unclear),

@@ -43,8 +43,9 @@
 //! A body of up to 64 KiB ([`whole_body_limit`](FieldEncryptionLayer::whole_body_limit)) is transformed whole before
 //! anybody sees it, and has a new `Content-Length`. A longer one is streamed in constant memory, without
 //! `Content-Length`, which means chunked in HTTP/1. Where a fault is found in a streamed request, its body ends in an
-//! error, and whatever the service answers is replaced by the layer's refusal; in a streamed response, the connection
-//! breaks, so that nobody takes a part for the whole. Tokens are longer than values: a limit on bodies inside of the
+//! error, and whatever the service answers is replaced by the layer's refusal, unless it answered before it had read so
+//! far; in a streamed response, the connection breaks, so that nobody takes a part for the whole. A client of HTTP/1.0
+//! is told of no length and cannot see that: lines that break off look like fewer lines to it. Tokens are longer than values: a limit on bodies inside of the
 //! layer, such as axum's `DefaultBodyLimit` of 2 MiB, counts tokens.
 //!
 //! # Media types
@@ -53,9 +54,14 @@
 //! |---|---|
 //! | `application/json`, anything that ends in `+json` | one JSON document |
 //! | `application/x-ndjson`, `application/jsonl` and their like | a JSON document a line |
-//! | `application/merge-patch+json` (RFC 7396) | `null` stays `null`, for it removes; an object at a tagged field is refused, for it would replace the whole by a part |
-//! | `application/json-patch+json` (RFC 6902) | each operation is held against the policy, see [`encrypt_json_patch`](crate::FieldCipher::encrypt_json_patch); up to the limit of whole bodies |
+//! | `application/merge-patch+json` (RFC 7396), and what ends in it | `null` stays `null`, for it removes; an object at a tagged field is refused, for it would replace the whole by a part |
+//! | `application/json-patch+json` (RFC 6902), and what ends in it | each operation is held against the policy, see [`encrypt_json_patch`](crate::FieldCipher::encrypt_json_patch); up to the limit of whole bodies |
 //! | any other, none, several, or a character set that is not UTF-8 | 415, unless the body is empty |
+//!
+//! An operation of a JSON Patch in a document of another type, an object with an `op` of RFC 6902 and a pointer as its
+//! `path`, is refused with 422: a service that reads it as a patch would store its value in plaintext. Patches of another
+//! kind, such as the paths of SCIM or of a query language, are not recognised; give such routes a policy whose paths
+//! select their values.
 //!
 //! An empty body passes whatever its type. A response that is no JSON passes as it is, tokens included. A JSON response
 //! with opened values carries `Cache-Control: no-store` unless the service sets another.
@@ -102,9 +108,16 @@
 //!
 //! # Queries
 //!
-//! A parameter that is called like a tagged field, alone or within a name such as `customer[phone]`, is refused with
-//! 422: storage holds tokens, so nothing would be found, and the value would pass inward. Values under other names and
-//! in the path are not looked at.
+//! A parameter that is called like a tagged field or the last name of its paths, in any case and style, alone or within
+//! a name such as `customer[phone]`, is refused with 422: storage holds tokens, so nothing would be found, and the value
+//! would pass inward. Values under other names and in the path are not looked at.
+//!
+//! # Tokens from outside
+//!
+//! Tokens stand only in storage. A request that holds one, in a tagged field or anywhere else in its body, in the path,
+//! the query or a header, is refused with 422 and told to the audit: a client that got hold of stolen tokens could
+//! otherwise place them where a later response opens them. A token of which the client sends but a part, or encodes it
+//! in a way of its own, is text, and opens nowhere unless the service puts it together.
 //!
 //! # Refusals
 //!
@@ -115,11 +128,11 @@
 //! | 400 | `malformed` | the body is not valid JSON or broke off |
 //! | 413 | `too_large` | a tagged value is over 1 MiB, a JSON Patch over the limit of whole bodies, or a body over [`body_limit`](FieldEncryptionLayer::body_limit) |
 //! | 415 | `unsupported_media_type` | the body cannot be looked into |
-//! | 422 | `token_submitted` | a tagged value is a token already; also an audit event |
+//! | 422 | `token_submitted` | the request holds a token; also an audit event |
 //! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries, tunnels |
 //! | 500 | `unreadable` | a stored value does not open, or is not encrypted |
 //! | 502 | `service` | the service's response cannot be looked into |
-//! | 503 | `keys_unavailable` | a key is missing; with `Retry-After` |
+//! | 503 | `keys_unavailable` | a key is missing, the keyring was not read for longer than its lease, or a request took longer than its timing allows; with `Retry-After` |
 //!
 //! From 500 on the body says nothing more; the reason goes to `tracing` under the target `fieldseal`. Around a client
 //! every refusal is [`ClientError::Protection`] with the [`Error`](crate::Error) in it:
@@ -159,6 +172,7 @@ mod body;
 mod digest;
 mod fault;
 mod future;
+mod head;
 mod intake;
 #[expect(clippy::module_inception, reason = "the noun of this folder")]
 mod layer;

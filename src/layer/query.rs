@@ -10,10 +10,11 @@ use crate::policy::Policy;
 ///
 /// Storage holds tokens, so such a search finds nothing, and the value would stand in the service's logs.
 pub(super) fn check(policy: &Policy, query: Option<&str>) -> Result<(), Error> {
-    let Some(query) = query else { return Ok(()) };
-    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
+    // Some frameworks end a parameter at a semicolon, too.
+    let parameters = query.into_iter().flat_map(|query| query.split(';'));
+    for (name, _) in parameters.flat_map(|parameters| form_urlencoded::parse(parameters.as_bytes())) {
         let is_between = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-');
-        let parts = name.split(is_between).flat_map(|part| part.split("__")).map(|part| part.trim_matches('-'));
+        let parts = name.split(is_between).flat_map(|part| part.split("__"));
         // The name of a field may hold any character, so the whole is looked at as well as the parts.
         let mut parts = iter::once(&*name).chain(parts);
         if let Some(field) = parts.find_map(|part| policy.field_called(part)) {

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, request};
 use http_body::Body;
 
 use super::digest;
+use super::head::refuse_tokens;
 use super::intake::Processor;
 use super::limits::Limits;
 use super::media_type::MediaType;
@@ -29,6 +30,7 @@ pub(super) fn plan(
     if head.method == Method::CONNECT {
         return Err(Error::new(ErrorKind::Refused, "a tunnel cannot be looked into"));
     }
+    refuse_tokens(cipher, head)?;
     query::check(cipher.policy(), head.uri.query())?;
     let headers = &mut head.headers;
     if headers.contains_key(CONTENT_RANGE) {

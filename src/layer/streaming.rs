@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use tower::BoxError;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::digest;
 use super::fault::Fault;
@@ -16,8 +17,9 @@ use super::limits::Limits;
 use crate::cipher::JsonStream;
 use crate::error::Error;
 
-/// How much of a frame is transformed at a time, in bytes, however large the frame is.
-const PIECE: usize = 64 * 1024;
+/// How much of a frame is transformed at a time, in bytes, however large the frame is, and how much that may become
+/// before it is handed on.
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// Transforms the frames of a body one by one, in constant memory.
 pub(super) struct Streaming<B: Body> {
@@ -26,8 +28,8 @@ pub(super) struct Streaming<B: Body> {
     limits: Limits,
     fault: Fault,
     received: u64,
-    /// Transformed, but not yet handed on.
-    out: Vec<u8>,
+    /// Transformed, but not yet handed on. Overwritten where it never is.
+    out: Zeroizing<Vec<u8>>,
     /// Received, but not yet transformed.
     data: Option<B::Data>,
     trailers: Option<HeaderMap>,
@@ -41,6 +43,17 @@ enum State {
     Finished,
     /// Nothing more comes.
     Ended,
+    /// However often it is asked, it has no end.
+    Broken,
+}
+
+/// A body that was taken in so far, and turned out to be too long to be held whole.
+pub(super) struct Flow<D> {
+    pub(super) stream: JsonStream,
+    pub(super) received: u64,
+    pub(super) out: Zeroizing<Vec<u8>>,
+    /// What is received, but not yet transformed.
+    pub(super) rest: D,
 }
 
 impl<B> Streaming<B>
@@ -48,21 +61,16 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new(
-        body: Pin<Box<B>>,
-        stream: JsonStream,
-        limits: Limits,
-        fault: Fault,
-        received: u64,
-        out: Vec<u8>,
-    ) -> Self {
-        Self { body, stream, limits, fault, received, out, data: None, trailers: None, state: State::Flowing }
+    pub(super) fn new(body: Pin<Box<B>>, flow: Flow<B::Data>, limits: Limits, fault: Fault) -> Self {
+        let Flow { stream, received, out, rest } = flow;
+        let (data, trailers, state) = (Some(rest), None, State::Flowing);
+        Self { body, stream, limits, fault, received, out, data, trailers, state }
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             if !self.out.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(Bytes::from(mem::take(&mut self.out))))));
+                return Poll::Ready(Some(Ok(Frame::data(Bytes::from(mem::take(&mut *self.out))))));
             }
             match self.state {
                 State::Flowing => {}
@@ -71,14 +79,14 @@ where
                     return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
                 }
                 State::Ended => return Poll::Ready(None),
+                State::Broken => return Poll::Ready(Some(Err(broken_off()))),
             }
             if let Err(error) = ready!(self.advance(cx)) {
-                self.state = State::Ended;
-                self.out.clear();
+                self.state = State::Broken;
+                self.out.zeroize();
                 tracing::error!(target: "fieldseal", kind = ?error.kind(), %error, "a body broke off while it flowed");
                 self.fault.leave(error);
-                // What the other side reads of the error is not ours to choose, so it says nothing.
-                return Poll::Ready(Some(Err("the body could not be transformed".into())));
+                return Poll::Ready(Some(Err(broken_off())));
             }
         }
     }
@@ -94,9 +102,8 @@ where
         {
             let chunk = data.chunk();
             let piece = &chunk[..chunk.len().min(PIECE)];
-            let length = piece.len();
-            self.out.reserve(length);
-            self.stream.feed(piece, &mut self.out)?;
+            self.out.reserve(piece.len());
+            let length = self.stream.feed_some(piece, &mut self.out, PIECE)?;
             data.advance(length);
             return Poll::Ready(Ok(()));
         }
@@ -120,4 +127,9 @@ where
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// What the other side reads of the error is not ours to choose, so it says nothing.
+fn broken_off() -> BoxError {
+    "the body could not be transformed".into()
 }

@@ -213,19 +213,21 @@ impl Automaton {
 /// What the policy knows of a place where these items stand.
 fn object(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> Option<Object> {
     let next = |&(path, matched): &(usize, usize)| paths[path].1.segments.get(matched);
-    // Where a path goes on by elements, or at any depth from the root, an array may as well be a list.
+    let by_name = |item: &&(usize, usize)| {
+        next(item).is_some_and(|next| !next.descendant && matches!(next.selector, Selector::Name(_)))
+    };
+    // Where a path goes on by elements, or all go on at any depth from the root, an array may as well be a list.
     let is_list = |item: &(usize, usize)| {
         next(item).is_some_and(|next| match next.selector {
-            Selector::Name(_) => next.descendant && item.1 == 0 && set.iter().all(|item| item.1 == 0),
+            Selector::Name(_) => {
+                next.descendant && set.iter().all(|item| item.1 == 0) && !set.iter().any(|item| by_name(&item))
+            }
             Selector::Index(_) | Selector::Wildcard => !next.descendant,
         })
     };
     if set.iter().any(is_list) {
         return None;
     }
-    let by_name = |item: &&(usize, usize)| {
-        next(item).is_some_and(|next| !next.descendant && matches!(next.selector, Selector::Name(_)))
-    };
     let came_by_wildcard = |&(path, matched): &(usize, usize)| {
         matched > 0 && paths[path].1.segments[matched - 1].selector == Selector::Wildcard
     };

@@ -1,6 +1,6 @@
 //! What a policy may not say, and why.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::automaton::{Automaton, Conflict};
 use super::field::{Field, FieldIndex};
@@ -29,9 +29,9 @@ pub(super) struct Fault {
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) automaton: Automaton,
-    /// What people call the fields by: their names, and the last names of their paths.
+    /// What people call the fields by, as [`plain_name`]: their names, and the last names of their paths.
     #[cfg_attr(not(feature = "layer"), expect(dead_code, reason = "only the layer sees queries"))]
-    pub(super) called: Vec<(String, FieldIndex)>,
+    pub(super) called: HashMap<String, FieldIndex>,
 }
 
 /// Checks a policy and compiles its paths.
@@ -61,12 +61,16 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault
             places.push(place);
         }
     }
-    let last_names = paths.iter().filter_map(|(field, path)| match &path.segments.last()?.selector {
-        Selector::Name(name) => Some((name.clone(), *field)),
-        Selector::Index(_) | Selector::Wildcard => None,
+    let last_names = paths.iter().filter_map(|(field, path)| {
+        let last = path.segments.iter().rev().find_map(|segment| match &segment.selector {
+            Selector::Name(name) => Some(name),
+            Selector::Index(_) | Selector::Wildcard => None,
+        });
+        last.map(|name| (plain_name(name), *field))
     });
-    let called =
-        (0..).zip(fields).map(|(index, field)| (field.name.clone(), FieldIndex(index))).chain(last_names).collect();
+    // The name of a field is worth more than that of a path, and overwrites it.
+    let called = last_names.chain((0..).zip(fields).map(|(index, field)| (plain_name(&field.name), FieldIndex(index))));
+    let called = called.collect();
     let automaton = Automaton::new(&paths).map_err(|conflict| {
         let name = |field: FieldIndex| &fields[usize::from(field.0)].name;
         let paths_of = |field: FieldIndex| fields[usize::from(field.0)].paths.join(", ");
@@ -95,6 +99,13 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault
         }
     })?;
     Ok(Checked { automaton, called })
+}
+
+/// A name without case and without what words are joined by.
+pub(super) fn plain_name(name: &str) -> String {
+    let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect();
+    // A name of nothing else is told from no name.
+    if plain.is_empty() { name.to_owned() } else { plain }
 }
 
 fn check_field(field: &Field) -> Result<(), String> {

@@ -2,6 +2,8 @@
 
 use super::automaton::Automaton;
 use super::field::{Field, FieldIndex};
+#[cfg(feature = "layer")]
+use super::lint::plain_name;
 use super::lint::{self, Checked, Fault};
 use crate::error::{Error, ErrorKind};
 
@@ -63,11 +65,10 @@ impl Policy {
         &self.checked.automaton
     }
 
-    /// Returns the field that people call `name`, in any case.
+    /// Returns the field that people call `name`, in any case and any style: `contact_number`, `contactNumber`.
     #[cfg(feature = "layer")]
     pub(crate) fn field_called(&self, name: &str) -> Option<&Field> {
-        let (_, index) = self.checked.called.iter().find(|(called, _)| called.eq_ignore_ascii_case(name))?;
-        Some(self.field(*index))
+        self.checked.called.get(&plain_name(name)).map(|index| self.field(*index))
     }
 }
 
