@@ -55,6 +55,14 @@ async fn a_merge_patch_encrypts_values_and_keeps_removals() {
     )
     .await;
     assert!(cipher().decrypt_json(&seen).is_ok());
+    // Arrays are replaced whole, so below one `null` removes nothing.
+    passes(
+        layer(),
+        MERGE,
+        r#"{"list": [{"remark": null, "a": {"remark": null}}]}"#,
+        r#"{"list": [{"remark": "<112>", "a": {"remark": "<112>"}}]}"#,
+    )
+    .await;
     passes(layer(), MERGE, r#"{"remark": "x"}"#, r#"{"remark": "<112>"}"#).await;
     passes(layer(), MERGE, "{}", "{}").await;
     passes(layer(), MERGE, "null", "null").await;

@@ -364,7 +364,8 @@ async fn a_query_that_names_a_protected_field_is_refused() {
 
 #[tokio::test]
 async fn a_query_finds_a_field_by_each_of_its_names_in_any_style() {
-    let contact = Field::new("contact_number", Tag::Phone).path("$.phones[*]").path("$.address[0]").path("$.to['line-1']");
+    let contact =
+        Field::new("contact_number", Tag::Phone).path("$.phones[*]").path("$.address[0]").path("$.to['line-1']");
     let policy = Policy::builder("customers").field(contact).build().unwrap();
     let recorder = Recorder::echoing();
     let server = Server::axum(FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))), &recorder).await;

@@ -113,7 +113,7 @@ impl Visitor for Encryption {
         self.write(field, value, out)
     }
 
-    fn element(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    fn within_array(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         // A merge patch replaces arrays whole, so there `null` is a value like any other.
         if value == b"null" && self.policy().field(field).encrypts_null() {
             return self.write(field, value, out);

@@ -124,10 +124,10 @@ impl Visitor for Direction {
         }
     }
 
-    fn element(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    fn within_array(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         match self {
-            Self::Encrypt(encryption) => encryption.element(field, value, out),
-            Self::Decrypt(decryption) => decryption.element(field, value, out),
+            Self::Encrypt(encryption) => encryption.within_array(field, value, out),
+            Self::Decrypt(decryption) => decryption.within_array(field, value, out),
         }
     }
 

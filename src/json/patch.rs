@@ -166,8 +166,8 @@ impl<V: Visitor> Visitor for Part<'_, V> {
         self.0.value(field, value, out)
     }
 
-    fn element(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        self.0.element(field, value, out)
+    fn within_array(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.0.within_array(field, value, out)
     }
 
     fn too_long(&self, field: FieldIndex) -> Error {

@@ -24,9 +24,11 @@ impl Transformer {
             self.hold(field, visitor, rest)?;
             self.held.as_slice()
         };
-        match around {
-            Kind::Array(_) => visitor.element(field, value, out)?,
-            Kind::Object | Kind::Outside => visitor.value(field, value, out)?,
+        let is_array = |kind| matches!(kind, Kind::Array(_));
+        if is_array(around) || self.outer.iter().any(|container| is_array(container.kind)) {
+            visitor.within_array(field, value, out)?;
+        } else {
+            visitor.value(field, value, out)?;
         }
         self.held.clear();
         Ok(())

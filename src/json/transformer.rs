@@ -26,7 +26,7 @@ pub(crate) struct Transformer {
     pub(super) longest_value: usize,
     position: Position,
     /// The containers around the innermost one.
-    outer: Vec<Container>,
+    pub(super) outer: Vec<Container>,
     /// The part of the tagged value that earlier chunks held.
     pub(super) held: SecretBuffer,
     pub(super) name: Name,

@@ -8,8 +8,8 @@ pub(crate) trait Visitor {
     /// Writes to `out` what takes the place of `value`, the JSON text of a value of `field`.
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
 
-    /// The same for a value that is an element of an array.
-    fn element(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    /// The same for a value that stands in an array, at any depth.
+    fn within_array(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.value(field, value, out)
     }
 
