@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io;
+#[cfg(feature = "layer")]
+use std::mem;
 
 use zeroize::Zeroize;
 
@@ -102,6 +104,23 @@ impl SecretBuffer {
         self.reserve(length.saturating_sub(self.0.len()));
         self.0.resize(length, 0);
         &mut self.0
+    }
+
+    /// The bytes, for what writes to a vector. Where that outgrows its room, it leaves a copy behind.
+    #[cfg(feature = "layer")]
+    pub(crate) fn as_mut_vec(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
+    /// Takes the bytes out: they are no longer this crate's to overwrite.
+    #[cfg(feature = "layer")]
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        mem::take(&mut self.0)
+    }
+
+    #[cfg(feature = "layer")]
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
     }
 
     /// Empties the buffer. What it held is overwritten at the next use, or on drop.

@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 use super::field_cipher::FieldCipher;
 use crate::audit::AuditKind;
 use crate::crypto::padding::LONGEST_VALUE;
-use crate::crypto::token::{self, TEXT_MARK};
+use crate::crypto::token::{self, SHORTEST_TEXT, TEXT_MARK};
 use crate::crypto::token_encryptor::TokenEncryptor;
 use crate::error::{Error, ErrorKind};
-use crate::json::{self, Longest, Visitor};
+use crate::json::{self, Longest, Mark, Visitor};
 use crate::keys::Term;
 use crate::policy::{FieldIndex, Policy};
 
@@ -126,8 +126,8 @@ impl Visitor for Encryption {
         Error::new(ErrorKind::TooLarge, format!("a value of `{field}` is longer than 1 MiB"))
     }
 
-    fn mark(&self) -> Option<&'static [u8]> {
-        Some(TEXT_MARK.as_bytes())
+    fn mark(&self) -> Option<Mark> {
+        Some(Mark { text: TEXT_MARK.as_bytes(), shortest: SHORTEST_TEXT })
     }
 
     /// Tokens stand only in storage. One that comes in where nothing is tagged may still be on its way to a place where

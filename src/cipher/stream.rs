@@ -1,15 +1,14 @@
 //! Documents that come in chunks.
 
-use std::mem;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::error::Error;
-use crate::json::{Flow, Framing, Transformer, Visitor};
+use crate::json::{Flow, Framing, Mark, Transformer, Visitor};
 use crate::policy::{FieldIndex, Policy};
 
 /// The longest JSON text of a token that is looked at: base64 of the longest one, with room for escapes.
@@ -99,11 +98,11 @@ impl JsonStream {
             Direction::Encrypt(_) => document.len() * 2 + 256,
             Direction::Decrypt(_) => document.len(),
         };
-        // Overwritten where it holds the part of a document that does not open as a whole.
-        let mut out = Zeroizing::new(Vec::with_capacity(room));
-        self.feed(document, &mut out)?;
-        self.finish(&mut out)?;
-        Ok(mem::take(&mut *out))
+        let mut out = Vec::with_capacity(room);
+        let result = self.feed(document, &mut out).and_then(|()| self.finish(&mut out));
+        // Overwritten where it holds a part of a document that does not open as a whole.
+        result.inspect_err(|_| out.zeroize())?;
+        Ok(out)
     }
 }
 
@@ -138,7 +137,7 @@ impl Visitor for Direction {
         }
     }
 
-    fn mark(&self) -> Option<&'static [u8]> {
+    fn mark(&self) -> Option<Mark> {
         match self {
             Self::Encrypt(encryption) => encryption.mark(),
             Self::Decrypt(_) => None,

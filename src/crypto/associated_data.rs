@@ -1,5 +1,10 @@
 //! The context that a token is bound to, in its canonical form.
 
+use std::borrow::Cow;
+
+use aes::Block;
+
+use super::gcm::{Associated, BLOCK, reversed_blocks};
 use super::token::HEADER_LENGTH;
 
 const LABEL: &[u8] = b"fieldseal/v1/aad\0";
@@ -19,7 +24,12 @@ pub(crate) struct Place<'a> {
 /// The associated data of the tokens at one place: label, header, presence bits, and each part with its length before
 /// it. A part that is absent and one that is empty differ in the presence bits.
 #[derive(Clone, Debug)]
-pub(crate) struct AssociatedData(Box<[u8]>);
+pub(crate) struct AssociatedData {
+    /// With zeros for the header.
+    bytes: Box<[u8]>,
+    /// The same as the cipher takes it in.
+    blocks: Box<[Block]>,
+}
 
 impl AssociatedData {
     /// Writes out what is the same for every token at `place`.
@@ -32,14 +42,42 @@ impl AssociatedData {
         for part in parts {
             write_part(part.unwrap_or_default().as_bytes(), &mut bytes);
         }
-        Self(bytes.into())
+        Self { blocks: reversed_blocks(&bytes).collect(), bytes: bytes.into() }
     }
 
-    /// Writes the associated data of the token with `header` over what `out` held.
-    pub(crate) fn write(&self, header: &[u8; HEADER_LENGTH], out: &mut Vec<u8>) {
-        out.clear();
-        out.extend_from_slice(&self.0);
-        out[LABEL.len()..LABEL.len() + HEADER_LENGTH].copy_from_slice(header);
+    /// The associated data of the token with `header`.
+    pub(crate) fn with(&self, header: [u8; HEADER_LENGTH]) -> impl Associated {
+        WithHeader { data: self, header }
+    }
+}
+
+struct WithHeader<'a> {
+    data: &'a AssociatedData,
+    header: [u8; HEADER_LENGTH],
+}
+
+/// Where the header stands: in which block, and where in it.
+const HEADER_AT: (usize, usize) = (LABEL.len() / BLOCK, LABEL.len() % BLOCK);
+const _: () = assert!(HEADER_AT.1 + HEADER_LENGTH <= BLOCK, "the header stands in one block");
+
+impl Associated for WithHeader<'_> {
+    fn length(&self) -> usize {
+        self.data.bytes.len()
+    }
+
+    fn lay_out(&self, blocks: &mut [Block]) {
+        blocks.copy_from_slice(&self.data.blocks);
+        let mut header = [0; BLOCK];
+        header[HEADER_AT.1..][..HEADER_LENGTH].copy_from_slice(&self.header);
+        let block = &mut blocks[HEADER_AT.0];
+        let with_header = u128::from_le_bytes((*block).into()) | u128::from_be_bytes(header);
+        *block = with_header.to_le_bytes().into();
+    }
+
+    fn to_bytes(&self) -> Cow<'_, [u8]> {
+        let mut bytes = self.data.bytes.to_vec();
+        bytes[LABEL.len()..][..HEADER_LENGTH].copy_from_slice(&self.header);
+        bytes.into()
     }
 }
 
@@ -58,9 +96,15 @@ mod tests {
         Place { tenant: None, collection: "customers", field: "phone", record: None, subject: None };
 
     fn written(place: &Place<'_>) -> Vec<u8> {
-        let mut out = Vec::new();
-        AssociatedData::new(place).write(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &mut out);
-        out
+        let data = AssociatedData::new(place);
+        let with_header = data.with([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let bytes = with_header.to_bytes().into_owned();
+        let blocks = bytes.len().div_ceil(BLOCK);
+        let (mut once, mut anew) = (vec![Block::default(); blocks], vec![Block::default(); blocks]);
+        with_header.lay_out(&mut once);
+        bytes[..].lay_out(&mut anew);
+        assert_eq!((once, with_header.length()), (anew, bytes.len()));
+        bytes
     }
 
     #[test]

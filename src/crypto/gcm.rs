@@ -5,6 +5,8 @@
 //! one call of each: all counter blocks at once, and all of associated data, ciphertext and lengths at once, as
 //! POLYVAL, to which RFC 8452, appendix A, reduces GHASH. Longer messages go to `aes-gcm`.
 
+use std::borrow::Cow;
+
 use aes::cipher::{
     BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut, KeyInit, consts::U12,
     consts::U16,
@@ -18,13 +20,38 @@ use zeroize::Zeroize;
 
 use super::xaes::{KEY_LENGTH, TAG_LENGTH, Unauthentic};
 
-const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 16;
 /// The longest message that is taken here, in blocks.
 const LONGEST_MESSAGE: usize = 8;
 /// The most blocks of associated data, ciphertext and lengths.
 const LONGEST_HASHED: usize = 16;
 /// POLYVAL takes four blocks at a time.
 const PARALLEL: usize = 4;
+
+/// What is authenticated beside a message, which can be laid out once for many messages.
+pub(crate) trait Associated {
+    /// In bytes.
+    fn length(&self) -> usize;
+
+    /// Writes the blocks, each [`reversed`], the last one filled up with zeros.
+    fn lay_out(&self, blocks: &mut [Block]);
+
+    fn to_bytes(&self) -> Cow<'_, [u8]>;
+}
+
+impl Associated for [u8] {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn lay_out(&self, blocks: &mut [Block]) {
+        blocks.iter_mut().zip(reversed_blocks(self)).for_each(|(place, block)| *place = block);
+    }
+
+    fn to_bytes(&self) -> Cow<'_, [u8]> {
+        self.into()
+    }
+}
 
 /// AES-256-GCM under one key, with nonces of 96 bits and tags of 128.
 pub(super) struct Gcm {
@@ -45,12 +72,17 @@ impl Gcm {
     }
 
     /// Encrypts `message` in place and returns the tag.
-    pub(super) fn encrypt(&self, nonce: &[u8; 12], associated_data: &[u8], message: &mut [u8]) -> [u8; TAG_LENGTH] {
+    pub(super) fn encrypt(
+        &self,
+        nonce: &[u8; 12],
+        associated_data: &(impl Associated + ?Sized),
+        message: &mut [u8],
+    ) -> [u8; TAG_LENGTH] {
         let mut pass = Pass::default();
         if !pass.lay_out(associated_data, message) {
             return self
                 .for_long_messages()
-                .encrypt_inout_detached(nonce.into(), associated_data, message.into())
+                .encrypt_inout_detached(nonce.into(), &associated_data.to_bytes(), message.into())
                 .expect("AES-GCM only refuses messages over 64 GiB, and a token holds 1 MiB at most")
                 .into();
         }
@@ -64,7 +96,7 @@ impl Gcm {
     pub(super) fn decrypt(
         &self,
         nonce: &[u8; 12],
-        associated_data: &[u8],
+        associated_data: &(impl Associated + ?Sized),
         message: &mut [u8],
         tag: &[u8; TAG_LENGTH],
     ) -> Result<(), Unauthentic> {
@@ -72,7 +104,7 @@ impl Gcm {
         if !pass.lay_out(associated_data, message) {
             return self
                 .for_long_messages()
-                .decrypt_inout_detached(nonce.into(), associated_data, message.into(), tag.into())
+                .decrypt_inout_detached(nonce.into(), &associated_data.to_bytes(), message.into(), tag.into())
                 .map_err(|_| Unauthentic);
         }
         pass.draw_key_stream(&self.cipher, nonce);
@@ -105,20 +137,17 @@ struct Pass {
 
 impl Pass {
     /// Lays `associated_data` and the lengths out. Returns false where it or `message` is too long for this.
-    fn lay_out(&mut self, associated_data: &[u8], message: &[u8]) -> bool {
-        let (data_blocks, message_blocks) = (associated_data.len().div_ceil(BLOCK), message.len().div_ceil(BLOCK));
+    fn lay_out(&mut self, associated_data: &(impl Associated + ?Sized), message: &[u8]) -> bool {
+        let data_length = associated_data.length();
+        let (data_blocks, message_blocks) = (data_length.div_ceil(BLOCK), message.len().div_ceil(BLOCK));
         let hashed_length = (data_blocks + message_blocks + 1).next_multiple_of(PARALLEL);
         if message_blocks > LONGEST_MESSAGE || hashed_length > LONGEST_HASHED {
             return false;
         }
         let message_at = hashed_length - 1 - message_blocks;
-        let (chunks, rest) = associated_data.as_chunks();
-        let places = self.hashed[message_at - data_blocks..].iter_mut();
-        for (place, chunk) in places.zip(chunks.iter().copied().chain(padded(rest))) {
-            *place = reversed(u128::from_be_bytes(chunk));
-        }
+        associated_data.lay_out(&mut self.hashed[message_at - data_blocks..message_at]);
         let bits = |bytes: usize| u128::try_from(bytes * 8).expect("a length fits in 128 bits");
-        self.hashed[hashed_length - 1] = reversed(bits(associated_data.len()) << 64 | bits(message.len()));
+        self.hashed[hashed_length - 1] = reversed(bits(data_length) << 64 | bits(message.len()));
         (self.hashed_length, self.message_at, self.message_blocks) = (hashed_length, message_at, message_blocks);
         true
     }
@@ -143,11 +172,8 @@ impl Pass {
 
     /// Lays the ciphertext out.
     fn take_in(&mut self, ciphertext: &[u8]) {
-        let (chunks, rest) = ciphertext.as_chunks();
-        for (place, chunk) in self.hashed[self.message_at..].iter_mut().zip(chunks.iter().copied().chain(padded(rest)))
-        {
-            *place = reversed(u128::from_be_bytes(chunk));
-        }
+        let places = self.hashed[self.message_at..].iter_mut();
+        places.zip(reversed_blocks(ciphertext)).for_each(|(place, block)| *place = block);
     }
 
     fn tag(&self, polyval: &Polyval) -> u128 {
@@ -165,7 +191,7 @@ impl Drop for Pass {
 }
 
 /// Encrypts block after block in one go, so that the processor works on many at a time.
-struct EachBlock<'a>(&'a mut [[u8; BLOCK]]);
+pub(super) struct EachBlock<'a>(pub(super) &'a mut [[u8; BLOCK]]);
 
 impl BlockSizeUser for EachBlock<'_> {
     type BlockSize = U16;
@@ -191,6 +217,12 @@ fn padded(rest: &[u8]) -> Option<[u8; BLOCK]> {
 /// GHASH's blocks, written backwards, are POLYVAL's.
 fn reversed(block: u128) -> Block {
     block.to_le_bytes().into()
+}
+
+/// The blocks of `bytes`, each [`reversed`], the last one filled up with zeros.
+pub(super) fn reversed_blocks(bytes: &[u8]) -> impl Iterator<Item = Block> {
+    let (chunks, rest) = bytes.as_chunks();
+    chunks.iter().copied().chain(padded(rest)).map(|block| reversed(u128::from_be_bytes(block)))
 }
 
 /// `mulX_POLYVAL` of RFC 8452, appendix A, in constant time.
@@ -220,10 +252,10 @@ mod tests {
                 random.fill_bytes(&mut message);
                 let (gcm, peer) = (Gcm::new(&key), AesGcm::<Aes256Enc, U12>::new(&key.into()));
                 let (plain, mut theirs) = (message.clone(), message.clone());
-                let tag = gcm.encrypt(&nonce, &data, &mut message);
+                let tag = gcm.encrypt(&nonce, &data[..], &mut message);
                 let their_tag = peer.encrypt_inout_detached(&nonce.into(), &data, (&mut theirs[..]).into()).unwrap();
                 assert_eq!((&message, tag), (&theirs, their_tag.into()), "{message_length} and {data_length} bytes");
-                gcm.decrypt(&nonce, &data, &mut message, &tag).unwrap();
+                gcm.decrypt(&nonce, &data[..], &mut message, &tag).unwrap();
                 assert_eq!(message, plain);
             }
         }
@@ -236,7 +268,7 @@ mod tests {
         for _ in 0..20 {
             let (message_length, data_length) = (random.random_range(0..80), random.random_range(0..80));
             let (data, mut message) = (vec![3; data_length], vec![5; message_length]);
-            let tag = gcm.encrypt(&[9; 12], &data, &mut message);
+            let tag = gcm.encrypt(&[9; 12], &data[..], &mut message);
             let parts = [&message[..], &data, &tag, &[9; 12]].concat();
             for bit in 0..parts.len() * 8 {
                 let mut changed = parts.clone();

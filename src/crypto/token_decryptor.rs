@@ -15,7 +15,6 @@ use crate::secret::SecretBuffer;
 #[derive(Default)]
 pub(crate) struct TokenDecryptor {
     last: Option<Box<Prefix>>,
-    associated_data: Vec<u8>,
     buffer: SecretBuffer,
 }
 
@@ -37,7 +36,7 @@ impl TokenDecryptor {
         token: &[u8],
         key_of: impl FnOnce(KeyId) -> Result<&'k DataKey, Error>,
     ) -> Result<&[u8], Error> {
-        let Self { last, associated_data, buffer } = self;
+        let Self { last, buffer } = self;
         let is_readable = token::read(token, buffer);
         let Some(token) = is_readable.then(|| Token::parse(buffer.as_mut_slice())).flatten() else {
             return Err(Error::decryption());
@@ -49,10 +48,9 @@ impl TokenDecryptor {
             Some(last) if last.key_id == key_id && last.bytes == token.prefix => last,
             _ => last.insert(Box::new(Prefix { key_id, bytes: token.prefix, key: key.xaes().derive(&token.prefix) })),
         };
-        place.write(&token.header, associated_data);
         prefix
             .key
-            .decrypt(&token.suffix, associated_data, token.sealed, &token.tag)
+            .decrypt(&token.suffix, &place.with(token.header), token.sealed, &token.tag)
             .map_err(|_| Error::decryption())?;
         padding::unpad(token.sealed).ok_or_else(Error::decryption)
     }

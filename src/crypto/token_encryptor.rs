@@ -21,7 +21,6 @@ pub(crate) struct TokenEncryptor {
     header: [u8; HEADER_LENGTH],
     prefix: Option<Box<Prefix>>,
     fresh_prefix_per_value: bool,
-    associated_data: Vec<u8>,
     buffer: SecretBuffer,
 }
 
@@ -35,8 +34,7 @@ impl TokenEncryptor {
     pub(crate) fn new(key: Arc<DataKey>, fresh_prefix_per_value: bool) -> Self {
         let mut header = [VERSION; HEADER_LENGTH];
         header[1..].copy_from_slice(&key.id().0);
-        let (associated_data, buffer) = (Vec::new(), SecretBuffer::default());
-        Self { key, header, prefix: None, fresh_prefix_per_value, associated_data, buffer }
+        Self { key, header, prefix: None, fresh_prefix_per_value, buffer: SecretBuffer::default() }
     }
 
     /// Ends the document: the next value begins another, which shows no link to this one.
@@ -66,7 +64,6 @@ impl TokenEncryptor {
             return Err(Error::new(ErrorKind::TooLarge, "a tagged value is longer than 1 MiB"));
         }
         let prefix = self.prefix.as_mut().expect("a prefix is drawn before a value is encrypted");
-        place.write(&self.header, &mut self.associated_data);
         let token = self.buffer.overwrite(OVERHEAD + padding::padded_length(value.len(), minimum));
         token[..HEADER_LENGTH].copy_from_slice(&self.header);
         let (nonce, rest) = token[HEADER_LENGTH..].split_at_mut(NONCE_LENGTH);
@@ -76,7 +73,7 @@ impl TokenEncryptor {
         padded[..value.len()].copy_from_slice(value);
         padded[value.len()..].fill(padding::FILL);
         prefix.messages_left -= 1;
-        tag.copy_from_slice(&prefix.key.encrypt(&suffix, &self.associated_data, padded));
+        tag.copy_from_slice(&prefix.key.encrypt(&suffix, &place.with(self.header), padded));
         Ok(token)
     }
 }

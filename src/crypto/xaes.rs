@@ -4,7 +4,7 @@ use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes256Enc, Block};
 use zeroize::Zeroize;
 
-use super::gcm::Gcm;
+use super::gcm::{Associated, BLOCK, EachBlock, Gcm};
 
 pub(crate) const KEY_LENGTH: usize = 32;
 pub(crate) const PREFIX_LENGTH: usize = 12;
@@ -35,14 +35,13 @@ impl Xaes256Gcm {
     /// mode, which for messages of one block is two AES calls.
     pub(crate) fn derive(&self, prefix: &[u8; PREFIX_LENGTH]) -> PrefixKey {
         let mut key = [0; KEY_LENGTH];
-        for (counter, half) in [1, 2].into_iter().zip(key.chunks_exact_mut(16)) {
-            let mut block = Block::from([0, counter, b'X', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let (halves, _) = key.as_chunks_mut::<BLOCK>();
+        for (counter, block) in (1..).zip(&mut *halves) {
+            *block = [0, counter, b'X', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
             block[4..].copy_from_slice(prefix);
             block.iter_mut().zip(&self.k1).for_each(|(byte, k1)| *byte ^= k1);
-            self.cipher.encrypt_block(&mut block);
-            half.copy_from_slice(&block);
-            block.zeroize();
         }
+        self.cipher.encrypt_with_backend(EachBlock(halves));
         let derived = PrefixKey(Gcm::new(&key));
         key.zeroize();
         derived
@@ -63,7 +62,7 @@ impl PrefixKey {
     pub(crate) fn encrypt(
         &self,
         suffix: &[u8; SUFFIX_LENGTH],
-        associated_data: &[u8],
+        associated_data: &(impl Associated + ?Sized),
         buffer: &mut [u8],
     ) -> [u8; TAG_LENGTH] {
         self.0.encrypt(suffix, associated_data, buffer)
@@ -73,7 +72,7 @@ impl PrefixKey {
     pub(crate) fn decrypt(
         &self,
         suffix: &[u8; SUFFIX_LENGTH],
-        associated_data: &[u8],
+        associated_data: &(impl Associated + ?Sized),
         buffer: &mut [u8],
         tag: &[u8; TAG_LENGTH],
     ) -> Result<(), Unauthentic> {
@@ -176,11 +175,11 @@ mod tests {
                 let inner = PrefixKey(Gcm::new(test.key[..].try_into().unwrap()));
                 let suffix = test.nonce[..].try_into().unwrap();
                 let mut message = test.ct.to_vec();
-                let opened = inner.decrypt(suffix, &test.aad, &mut message, test.tag[..].try_into().unwrap());
+                let opened = inner.decrypt(suffix, &test.aad[..], &mut message, test.tag[..].try_into().unwrap());
                 assert_eq!(opened.is_err(), test.result.must_fail(), "test {}", test.tc_id);
                 if opened.is_ok() {
                     assert_eq!(message, test.pt[..], "test {}", test.tc_id);
-                    let tag = inner.encrypt(suffix, &test.aad, &mut message);
+                    let tag = inner.encrypt(suffix, &test.aad[..], &mut message);
                     assert_eq!((&message[..], &tag[..]), (&test.ct[..], &test.tag[..]), "test {}", test.tc_id);
                 }
                 ran += 1;

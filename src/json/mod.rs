@@ -18,7 +18,7 @@ mod watch;
 pub(crate) use patch::{Longest, transform_patch};
 pub(crate) use string::unescape;
 pub(crate) use transformer::Transformer;
-pub(crate) use visitor::{Flow, Framing, Visitor};
+pub(crate) use visitor::{Flow, Framing, Mark, Visitor};
 
 /// How deep objects and arrays may stand in each other.
 pub(crate) const DEEPEST: usize = 128;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::pointer::{self, Target, check_shift, refused};
 use super::transformer::Transformer;
-use super::visitor::{Flow, Framing, Visitor};
+use super::visitor::{Flow, Framing, Mark, Visitor};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, FieldIndex, State};
 
@@ -174,7 +174,7 @@ impl<V: Visitor> Visitor for Part<'_, V> {
         self.0.too_long(field)
     }
 
-    fn mark(&self) -> Option<&'static [u8]> {
+    fn mark(&self) -> Option<Mark> {
         self.0.mark()
     }
 
@@ -195,7 +195,7 @@ impl<V: Visitor> Visitor for Looked<'_, V> {
         malformed()
     }
 
-    fn mark(&self) -> Option<&'static [u8]> {
+    fn mark(&self) -> Option<Mark> {
         self.0.and_then(V::mark)
     }
 

@@ -144,6 +144,7 @@ impl Transformer {
             }
         }
         let Position { mut expects, mut begun, mut innermost, mut here, mut watch, mut tagged } = position;
+        let shortest = self.shortest_suspect(visitor);
         loop {
             // One turn reads a comma, a name with its colon, and a value, as far as each is expected.
             if expects == Expects::CommaOrEnd {
@@ -168,7 +169,10 @@ impl Transformer {
                         here = automaton.element(innermost.state, index);
                         expects = Expects::Value;
                     }
-                    (b'}', Kind::Object) | (b']', Kind::Array(_)) => innermost = self.close(),
+                    (b'}', Kind::Object) | (b']', Kind::Array(_)) => {
+                        innermost = self.close();
+                        watch = Watch::Nothing;
+                    }
                     _ => (expects, here) = self.skip_blank(byte, at, expects, here, innermost, visitor)?,
                 }
                 at += 1;
@@ -182,7 +186,7 @@ impl Transformer {
                     match scan.map_err(|fault| self.malformed(fault))? {
                         Scan::End(quote) => {
                             let name = &input[at..quote];
-                            if tagged.is_none() {
+                            if name.len() >= shortest && tagged.is_none() {
                                 self.look_at(name, Watch::Nothing, &mut innermost.marks, visitor)?;
                             }
                             if has_escapes {
@@ -210,6 +214,7 @@ impl Transformer {
                     }
                 } else if byte == b'}' && expects == Expects::NameOrEnd {
                     innermost = self.close();
+                    watch = Watch::Nothing;
                     expects = Expects::CommaOrEnd;
                 } else {
                     (expects, here) = self.skip_blank(byte, at - 1, expects, here, innermost, visitor)?;
@@ -228,6 +233,7 @@ impl Transformer {
                 let Some(&byte) = input.get(at) else { break };
                 if byte == b']' && expects == Expects::ValueOrEnd {
                     innermost = self.close();
+                    watch = Watch::Nothing;
                     expects = Expects::CommaOrEnd;
                     at += 1;
                     continue;
@@ -246,16 +252,12 @@ impl Transformer {
                     let scan = string::scan(input, at, StringState::Text, &mut false);
                     match scan.map_err(|fault| self.malformed(fault))? {
                         Scan::End(quote) => {
-                            if tagged.is_none() {
-                                let watch = if innermost.kind == Kind::Object { watch } else { Watch::Nothing };
+                            if (quote - at >= shortest || watch != Watch::Nothing) && tagged.is_none() {
                                 self.look_at(&input[at..quote], watch, &mut innermost.marks, visitor)?;
                             }
                             at = quote + 1;
                         }
                         Scan::More(state) => {
-                            if innermost.kind != Kind::Object {
-                                watch = Watch::Nothing;
-                            }
                             if tagged.is_none() {
                                 self.suspect(&input[at..], watch, visitor);
                             }
@@ -282,6 +284,7 @@ impl Transformer {
                     self.open(innermost, at - 1)?;
                     self.check_array(automaton, here, innermost.kind)?;
                     innermost = Container::new(Kind::Array(0), here);
+                    watch = Watch::Nothing;
                     here = automaton.element(here, 0);
                     expects = Expects::ValueOrEnd;
                 } else if is_blank(byte) {

@@ -16,8 +16,8 @@ pub(crate) trait Visitor {
     /// What a value of `field` that is longer than the longest fails with.
     fn too_long(&self, field: FieldIndex) -> Error;
 
-    /// Whether strings that begin with this are shown to [`untagged`](Visitor::untagged), wherever they stand.
-    fn mark(&self) -> Option<&'static [u8]> {
+    /// Which strings are shown to [`untagged`](Visitor::untagged), wherever they stand.
+    fn mark(&self) -> Option<Mark> {
         None
     }
 
@@ -30,6 +30,13 @@ pub(crate) trait Visitor {
 
     /// Is told that a document ended.
     fn end_document(&mut self) {}
+}
+
+/// Strings that begin with `text` and are at least `shortest` bytes long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    pub(crate) text: &'static [u8],
+    pub(crate) shortest: usize,
 }
 
 /// Which way documents go. Inward, what a service could read otherwise than this parser does is refused.

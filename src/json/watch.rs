@@ -32,8 +32,8 @@ impl Watch {
     #[inline]
     pub(super) fn of(name: &[u8]) -> Self {
         match name {
-            b"op" => Self::Operation,
-            b"path" => Self::Pointer,
+            [b'o', b'p'] => Self::Operation,
+            [b'p', b'a', b't', b'h'] => Self::Pointer,
             _ => Self::Nothing,
         }
     }
@@ -55,8 +55,13 @@ pub(super) struct Suspect {
 }
 
 impl Transformer {
-    /// Looks at an untagged string that stands whole in a chunk. Cheap where it begins like nothing of interest.
-    #[inline]
+    /// The length, in raw text, from which on an untagged string is looked at.
+    pub(super) fn shortest_suspect(&self, visitor: &impl Visitor) -> usize {
+        visitor.mark().filter(|_| self.flow == Flow::Inward).map_or(usize::MAX, |mark| mark.shortest)
+    }
+
+    /// Looks at an untagged string that stands whole in a chunk, and is long enough or watched.
+    #[cold]
     pub(super) fn look_at(
         &self,
         text: &[u8],
@@ -67,21 +72,12 @@ impl Transformer {
         if self.flow == Flow::Outward {
             return Ok(());
         }
-        let is_plain = |mark: &[u8]| text.first().is_none_or(|&first| first != mark[0] && first != b'\\');
-        if watch == Watch::Nothing && visitor.mark().is_none_or(is_plain) {
-            return Ok(());
-        }
-        self.look_closely(text, watch, marks, visitor)
-    }
-
-    #[cold]
-    fn look_closely(&self, text: &[u8], watch: Watch, marks: &mut Marks, visitor: &impl Visitor) -> Result<(), Error> {
         if let Some(mark) = visitor.mark()
-            && may_begin_with(text, mark)
+            && may_begin_with(text, mark.text)
         {
             let mut plain = Vec::new();
             // A lone surrogate stands in no token.
-            if string::unescape(text, &mut plain) && plain.starts_with(mark) {
+            if string::unescape(text, &mut plain) && plain.starts_with(mark.text) {
                 visitor.untagged(&plain)?;
             }
         }
@@ -101,7 +97,7 @@ impl Transformer {
     /// Holds the beginning of an untagged string that goes on in the next chunk, where it has to be looked at.
     pub(super) fn suspect(&mut self, part: &[u8], watch: Watch, visitor: &impl Visitor) {
         let is_held = self.flow == Flow::Inward
-            && (watch != Watch::Nothing || visitor.mark().is_some_and(|mark| may_begin_with(part, mark)));
+            && (watch != Watch::Nothing || visitor.mark().is_some_and(|mark| may_begin_with(part, mark.text)));
         self.suspect.is_held = is_held;
         self.suspect.text.clear();
         if is_held {
@@ -127,10 +123,10 @@ impl Transformer {
         }
         self.suspect.text.extend_from_slice(part);
         let is_out =
-            watch == Watch::Nothing && visitor.mark().is_none_or(|mark| !may_begin_with(&self.suspect.text, mark));
+            watch == Watch::Nothing && visitor.mark().is_none_or(|mark| !may_begin_with(&self.suspect.text, mark.text));
         if ended {
             self.suspect.is_held = false;
-            return self.look_closely(&self.suspect.text, watch, marks, visitor);
+            return self.look_at(&self.suspect.text, watch, marks, visitor);
         }
         self.suspect.is_held = !is_out;
         Ok(())

@@ -130,7 +130,7 @@ impl LocalKek {
         random::fill_from_system(prefix)?;
         random::fill_from_system(suffix)?;
         sealed.copy_from_slice(key.expose_secret());
-        *tag = self.cipher.derive(prefix).encrypt(suffix, &associated_data(context), sealed);
+        *tag = self.cipher.derive(prefix).encrypt(suffix, &associated_data(context)[..], sealed);
         Ok(wrapped.into())
     }
 
@@ -141,7 +141,7 @@ impl LocalKek {
             return Err(Error::key_service(cause));
         }
         let Parts { prefix, suffix, sealed, tag, .. } = Parts::of(&mut wrapped);
-        match self.cipher.derive(prefix).decrypt(suffix, &associated_data(context), sealed, tag) {
+        match self.cipher.derive(prefix).decrypt(suffix, &associated_data(context)[..], sealed, tag) {
             Ok(()) => Ok(SecretKey::from_bytes(sealed)),
             Err(_) => Err(Error::key_service(format!(
                 "`{}` does not open what stands in place of {context}: it was changed, or wrapped for another place",

@@ -7,6 +7,10 @@ const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-
 
 /// Removes the digests from headers or trailers.
 pub(super) fn remove(headers: &mut HeaderMap) {
+    // Hardly ever is there one, and to look through the names costs less than to look four up.
+    if !headers.keys().any(|name| DIGESTS.contains(&name.as_str())) {
+        return;
+    }
     for name in DIGESTS {
         headers.remove(name);
     }

@@ -8,7 +8,6 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::Body;
 use tower::BoxError;
-use zeroize::Zeroizing;
 
 use super::body::FieldBody;
 use super::digest;
@@ -48,7 +47,7 @@ pub(super) struct Intake<B> {
     fault: Fault,
     received: u64,
     /// Overwritten where it is not handed on.
-    out: Zeroizing<Vec<u8>>,
+    out: SecretBuffer,
     trailers: Option<HeaderMap>,
 }
 
@@ -60,7 +59,7 @@ where
     pub(super) fn new(body: B, processor: Processor, limits: Limits) -> Self {
         // A declared length is only a claim.
         let expected = body.size_hint().lower().min(limits.whole).min(MOST_EXPECTED);
-        let out = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or_default() * 2 + 512));
+        let out = SecretBuffer::with_capacity(usize::try_from(expected).unwrap_or_default() * 2 + 512);
         let body = Some(Box::pin(body));
         Self { body, processor, limits, fault: Fault::default(), received: 0, out, trailers: None }
     }
@@ -97,7 +96,7 @@ where
                     let whole_out = self.limits.whole_out();
                     let is_whole = self.received <= self.limits.whole;
                     let piece = if is_whole { chunk } else { &chunk[..chunk.len().min(PIECE)] };
-                    let length = stream.feed_some(piece, &mut self.out, whole_out)?;
+                    let length = stream.feed_some(piece, self.out.as_mut_vec(), whole_out)?;
                     if !is_whole || self.out.len() > whole_out {
                         data.advance(length);
                         return Ok(Some(data));
@@ -123,17 +122,18 @@ where
         // An empty body is no document, and holds nothing.
         if self.received > 0 {
             match &mut self.processor {
-                Processor::Json(stream) => stream.finish(&mut self.out)?,
+                Processor::Json(stream) => stream.finish(self.out.as_mut_vec())?,
                 Processor::JsonPatch(patch) => {
                     let (cipher, patch) = &**patch;
-                    *self.out = cipher.encrypt_json_patch_within(patch.as_slice(), self.limits.whole_out())?;
+                    *self.out.as_mut_vec() =
+                        cipher.encrypt_json_patch_within(patch.as_slice(), self.limits.whole_out())?;
                 }
                 Processor::Empty(_) => {}
             }
         }
         let mut trailers = self.trailers.take();
         trailers.iter_mut().for_each(digest::remove);
-        Ok(FieldBody::whole(Bytes::from(mem::take(&mut *self.out)), trailers))
+        Ok(FieldBody::whole(Bytes::from(self.out.take()), trailers))
     }
 
     fn go_on_streaming(&mut self, rest: B::Data) -> Result<FieldBody<B>, Error> {

@@ -1,6 +1,5 @@
 //! A body that is transformed while it flows.
 
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -8,7 +7,6 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use tower::BoxError;
-use zeroize::{Zeroize, Zeroizing};
 
 use super::digest;
 use super::fault::Fault;
@@ -16,6 +14,7 @@ use super::intake::broken;
 use super::limits::Limits;
 use crate::cipher::JsonStream;
 use crate::error::Error;
+use crate::secret::SecretBuffer;
 
 /// How much of a frame is transformed at a time, in bytes, however large the frame is, and how much that may become
 /// before it is handed on.
@@ -29,7 +28,7 @@ pub(super) struct Streaming<B: Body> {
     fault: Fault,
     received: u64,
     /// Transformed, but not yet handed on. Overwritten where it never is.
-    out: Zeroizing<Vec<u8>>,
+    out: SecretBuffer,
     /// Received, but not yet transformed.
     data: Option<B::Data>,
     trailers: Option<HeaderMap>,
@@ -51,7 +50,7 @@ enum State {
 pub(super) struct Flow<D> {
     pub(super) stream: JsonStream,
     pub(super) received: u64,
-    pub(super) out: Zeroizing<Vec<u8>>,
+    pub(super) out: SecretBuffer,
     /// What is received, but not yet transformed.
     pub(super) rest: D,
 }
@@ -70,7 +69,7 @@ where
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             if !self.out.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(Bytes::from(mem::take(&mut *self.out))))));
+                return Poll::Ready(Some(Ok(Frame::data(Bytes::from(self.out.take())))));
             }
             match self.state {
                 State::Flowing => {}
@@ -83,7 +82,7 @@ where
             }
             if let Err(error) = ready!(self.advance(cx)) {
                 self.state = State::Broken;
-                self.out.zeroize();
+                self.out = SecretBuffer::default();
                 tracing::error!(target: "fieldseal", kind = ?error.kind(), %error, "a body broke off while it flowed");
                 self.fault.leave(error);
                 return Poll::Ready(Some(Err(broken_off())));
@@ -103,13 +102,13 @@ where
             let chunk = data.chunk();
             let piece = &chunk[..chunk.len().min(PIECE)];
             self.out.reserve(piece.len());
-            let length = self.stream.feed_some(piece, &mut self.out, PIECE)?;
+            let length = self.stream.feed_some(piece, self.out.as_mut_vec(), PIECE)?;
             data.advance(length);
             return Poll::Ready(Ok(()));
         }
         match ready!(self.body.as_mut().poll_frame(cx)) {
             None => {
-                self.stream.finish(&mut self.out)?;
+                self.stream.finish(self.out.as_mut_vec())?;
                 self.state = State::Finished;
             }
             Some(Err(source)) => return Poll::Ready(Err(broken(source.into()))),
