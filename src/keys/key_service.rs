@@ -62,6 +62,18 @@ pub trait KeyService: Send + Sync {
     /// [`ErrorKind::KeyService`], made with [`Error::key_service`]; also where `context` is not the one that the key
     /// was wrapped with.
     fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, context: &'a WrapContext) -> KeyServiceFuture<'a, SecretKey>;
+
+    /// Destroys the key-encryption key, or has its destruction begin, and with it every key that it wraps, in every copy
+    /// of every keyring. Returns what the service says of it, for [`Keyring::shred`](super::Keyring::shred).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyService`]; unless implemented, always.
+    fn destroy(&self) -> KeyServiceFuture<'_, String> {
+        Box::pin(async {
+            Err(Error::key_service("this key-encryption key is not destroyed from here: destroy it where it is kept"))
+        })
+    }
 }
 
 /// Has `service` wrap `key`.
@@ -164,6 +176,10 @@ macro_rules! delegate {
                 context: &'a WrapContext,
             ) -> KeyServiceFuture<'a, SecretKey> {
                 (**self).unwrap(wrapped, context)
+            }
+
+            fn destroy(&self) -> KeyServiceFuture<'_, String> {
+                (**self).destroy()
             }
         }
     };

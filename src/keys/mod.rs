@@ -55,6 +55,8 @@ mod local;
 mod private_file;
 mod rewrap;
 mod rotation;
+#[cfg(feature = "key-service")]
+mod services;
 mod state;
 mod store;
 mod timing;
@@ -75,6 +77,16 @@ pub use self::keyring_file::KeyringFile;
 pub use self::keyring_table::KeyringTable;
 pub(crate) use self::lease::Term;
 pub use self::local::LocalKek;
+#[cfg(feature = "aws-kms")]
+pub use self::services::AwsKms;
+#[cfg(feature = "gcp-kms")]
+pub use self::services::GcpKms;
+#[cfg(feature = "pkcs11")]
+pub use self::services::Pkcs11Kek;
+#[cfg(feature = "key-service")]
+pub use self::services::Resilient;
+#[cfg(feature = "vault")]
+pub use self::services::VaultTransit;
 pub use self::state::KeyState;
 pub use self::store::{KeyringStore, KeyringStoreFuture};
 pub use self::timing::{Schedule, Timing};

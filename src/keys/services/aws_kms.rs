@@ -1,0 +1,152 @@
+//! AWS KMS.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_kms::Client;
+use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::primitives::Blob;
+use zeroize::Zeroize;
+
+use crate::error::Error;
+use crate::keys::key_service::{KeyService, KeyServiceFuture};
+use crate::keys::services::secret_of;
+use crate::keys::wrap_context::WrapContext;
+use crate::keys::wrapped_key::WrappedKey;
+use crate::secret::SecretKey;
+
+/// A symmetric key in AWS KMS.
+///
+/// A data key is wrapped by `Encrypt` with the [`WrapContext`] as its encryption context, which KMS authenticates and
+/// writes to CloudTrail: names of keyrings and ids of keys stand there, and nothing secret. The process needs
+/// `kms:Decrypt`, whoever makes keys also `kms:Encrypt`, and whoever ends an epoch `kms:ScheduleKeyDeletion`; a condition
+/// on `kms:EncryptionContext:fieldseal-keyring` holds a role to one keyring. Automatic rotation in KMS needs nothing
+/// here: KMS finds the right version.
+///
+/// Put [`Resilient`](crate::keys::Resilient) around it.
+///
+/// # Example
+///
+/// ```no_run
+/// use fieldseal::keys::{AwsKms, Keyring, KeyringFile, Keys, Resilient};
+///
+/// # async fn example() -> Result<(), fieldseal::Error> {
+/// let key = "arn:aws:kms:ap-southeast-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+/// let service = Resilient::new(AwsKms::from_env(key).await);
+/// let keys = Keys::open(KeyringFile::new("keyring.json"), service).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct AwsKms {
+    client: Client,
+    key: String,
+    days_until_deletion: i32,
+}
+
+impl AwsKms {
+    /// Uses the key named `key`, best by its ARN: an alias can be moved to another key, which cannot unwrap what the
+    /// first one wrapped. Its name is the key-encryption key's in the keyring.
+    #[must_use]
+    pub fn new(client: Client, key: impl Into<String>) -> Self {
+        Self { client, key: key.into(), days_until_deletion: 30 }
+    }
+
+    /// The same with region and credentials from where the AWS tools look for them: environment, profile, container,
+    /// instance. Retries are left to [`Resilient`](crate::keys::Resilient).
+    pub async fn from_env(key: impl Into<String>) -> Self {
+        let connect = TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).build();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(connect)
+            .load()
+            .await;
+        Self::new(Client::new(&config), key)
+    }
+
+    /// Has [`destroy`](KeyService::destroy) leave so many days, 7 to 30, in which the deletion can be cancelled; 30
+    /// unless set. KMS refuses to use the key from the first moment on.
+    #[must_use]
+    pub fn days_until_deletion(self, days: u8) -> Self {
+        Self { days_until_deletion: days.into(), ..self }
+    }
+}
+
+impl KeyService for AwsKms {
+    fn name(&self) -> &str {
+        &self.key
+    }
+
+    fn wrap<'a>(&'a self, key: &'a SecretKey, context: &'a WrapContext) -> KeyServiceFuture<'a, WrappedKey> {
+        Box::pin(async move {
+            let mut call = self.client.encrypt().key_id(&self.key).plaintext(Blob::new(key.expose_secret()));
+            for (name, value) in context.pairs() {
+                call = call.encryption_context(name, value);
+            }
+            let answer = call.send().await.map_err(fault)?;
+            let wrapped =
+                answer.ciphertext_blob.ok_or_else(|| Error::key_service_refusal("KMS returned no ciphertext"))?;
+            Ok(wrapped.into_inner().into())
+        })
+    }
+
+    fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, context: &'a WrapContext) -> KeyServiceFuture<'a, SecretKey> {
+        Box::pin(async move {
+            // With the key named, KMS does not let the ciphertext choose another.
+            let mut call = self.client.decrypt().key_id(&self.key).ciphertext_blob(Blob::new(wrapped.as_bytes()));
+            for (name, value) in context.pairs() {
+                call = call.encryption_context(name, value);
+            }
+            let answer = call.send().await.map_err(fault)?;
+            let mut plaintext = answer.plaintext.map(Blob::into_inner).unwrap_or_default();
+            let key = secret_of(&plaintext);
+            plaintext.zeroize();
+            key
+        })
+    }
+
+    /// Schedules the deletion of the key.
+    fn destroy(&self) -> KeyServiceFuture<'_, String> {
+        Box::pin(async move {
+            let call = self.client.schedule_key_deletion().key_id(&self.key);
+            let answer = call.pending_window_in_days(self.days_until_deletion).send().await.map_err(fault)?;
+            let date = answer.deletion_date.map(|date| date.to_string()).unwrap_or_default();
+            Ok(format!("AWS KMS deletes {} at {date}", answer.key_id.as_deref().unwrap_or(&self.key)))
+        })
+    }
+}
+
+/// What KMS refuses for good is told from what may pass.
+fn fault<E>(error: SdkError<E>) -> Error
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    const PASSING: [&str; 8] = [
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "LimitExceededException",
+        "KMSInternalException",
+        "DependencyTimeoutException",
+        "KeyUnavailableException",
+        "InternalFailure",
+        "ServiceUnavailable",
+    ];
+    let code = error.code().map(str::to_owned);
+    let cause = match (&code, error.message()) {
+        (Some(code), message) => format!("AWS KMS: {code}: {}", message.unwrap_or("no message")),
+        (None, _) => format!("AWS KMS: {}", DisplayErrorContext(&error)),
+    };
+    let is_answered = error.raw_response().is_some_and(|answer| !answer.status().is_server_error());
+    match code {
+        Some(code) if !PASSING.contains(&&*code) && is_answered => Error::key_service_refusal(cause),
+        _ => Error::key_service(cause),
+    }
+}
+
+impl fmt::Debug for AwsKms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsKms").field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! Proves that the Transit engine of OpenBao, which is Vault's, holds a key-encryption key.
+#![cfg(feature = "vault")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/key_service_cases.rs"]
+mod cases;
+
+use std::env;
+use std::sync::Arc;
+
+use cases::Proxy;
+use fieldseal::ErrorKind;
+use fieldseal::keys::{KeyService, Keyring, KeyringFile, Keys, SecretKey, VaultTransit, WrapContext};
+use serde_json::{Value, json};
+
+const TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+fn address() -> String {
+    env::var("FIELDSEAL_TEST_VAULT").expect("scripts/test sets FIELDSEAL_TEST_VAULT")
+}
+
+async fn write(path: &str, body: Value) -> Value {
+    let request = reqwest::Client::new().post(format!("{}/v1/{path}", address())).header("x-vault-token", "root");
+    let answer = request.body(body.to_string()).send().await.unwrap().bytes().await.unwrap();
+    serde_json::from_slice(&answer).unwrap_or_default()
+}
+
+/// A new key in an engine that every test shares.
+async fn kek_with(options: Value) -> (String, Arc<VaultTransit>) {
+    write("sys/mounts/transit", json!({ "type": "transit" })).await;
+    let key =
+        format!("{:016x}", u64::from_be_bytes(SecretKey::generate().unwrap().expose_secret()[..8].try_into().unwrap()));
+    write(&format!("transit/keys/{key}"), options).await;
+    let kek = VaultTransit::new(reqwest::Client::new(), &address(), "root", &key).unwrap();
+    (key, Arc::new(kek))
+}
+
+async fn kek() -> Arc<VaultTransit> {
+    kek_with(json!({ "derived": true })).await.1
+}
+
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn a_wrapped_key_is_bound_to_its_context() {
+    cases::is_bound_to_its_context(&kek().await, &kek().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn a_keyring_lives_under_it() {
+    cases::holds_a_keyring(&kek().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn another_key_takes_over_without_a_change_to_any_token() {
+    cases::hands_over(kek().await, kek().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn a_stolen_keyring_opens_nothing_of_a_shredded_epoch() {
+    cases::an_epoch_dies(kek().await, kek().await, async || {}).await;
+}
+
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn a_service_that_is_away_is_missed_by_nobody_who_runs() {
+    let proxy = Proxy::before(&address()).await;
+    let (key, _) = kek_with(json!({ "derived": true })).await;
+    let kek = VaultTransit::new(reqwest::Client::new(), &proxy.address(), "root", &key).unwrap();
+    cases::is_missed_by_nobody_who_runs(&proxy, Arc::new(kek), TOO_MANY).await;
+}
+
+/// The key is rotated inside the service, and its first version ends: what was wrapped again opens, the rest does not.
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn a_rotation_inside_the_service_is_followed() {
+    let (key, kek) = kek_with(json!({ "derived": true })).await;
+    let directory = tempfile::TempDir::new().unwrap();
+    let file = KeyringFile::new(directory.path().join("keyring.json"));
+    let mut keyring = Keyring::create("customers", &kek).await.unwrap();
+    keyring.save(&file).await.unwrap();
+    let before = keyring.to_json();
+    write(&format!("transit/keys/{key}/rotate"), json!({})).await;
+    Keys::open(file.clone(), Arc::clone(&kek)).await.unwrap();
+    assert_eq!(keyring.rewrap(kek.name(), &kek, &kek).await.unwrap(), 2);
+    keyring.save(&file).await.unwrap();
+    write(&format!("transit/keys/{key}/config"), json!({ "min_decryption_version": 2 })).await;
+    Keys::open(file, Arc::clone(&kek)).await.unwrap();
+    let error = Keyring::from_json(&before, &kek).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::KeyService);
+}
+
+/// Transit's own `rewrap` keeps the derived context.
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn what_transit_wraps_again_by_itself_opens() {
+    let (key, kek) = kek_with(json!({ "derived": true })).await;
+    let (secret, context) = (SecretKey::generate().unwrap(), WrapContext::keyring_authentication("customers").unwrap());
+    let wrapped = kek.wrap(&secret, &context).await.unwrap();
+    write(&format!("transit/keys/{key}/rotate"), json!({})).await;
+    let context_text = {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(context.to_bytes())
+    };
+    let body = json!({ "ciphertext": str::from_utf8(wrapped.as_bytes()).unwrap(), "context": context_text });
+    let answer = write(&format!("transit/rewrap/{key}"), body).await;
+    let rewrapped = answer["data"]["ciphertext"].as_str().unwrap();
+    assert!(rewrapped.starts_with("vault:v2:"), "{rewrapped}");
+    let opened = kek.unwrap(&rewrapped.as_bytes().to_vec().into(), &context).await.unwrap();
+    assert_eq!(opened.expose_secret(), secret.expose_secret());
+}
+
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn a_key_that_ignores_its_context_is_refused() {
+    let (_, kek) = kek_with(json!({})).await;
+    let error = Keyring::create("customers", &kek).await.unwrap_err();
+    let cause = std::error::Error::source(&error).and_then(std::error::Error::source).unwrap().to_string();
+    assert!(cause.contains("derived=true"), "{cause}");
+}
+
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn a_token_without_permission_is_told_and_not_shown() {
+    let (key, _) = kek_with(json!({ "derived": true })).await;
+    let kek = VaultTransit::new(reqwest::Client::new(), &address(), "s.secret-token", &key).unwrap();
+    let error = Keyring::create("customers", &kek).await.unwrap_err();
+    let shown = format!("{error} {error:?} {kek:?}");
+    assert!(shown.contains("permission denied") && !shown.contains("s.secret-token"), "{shown}");
+}
+
+#[test]
+fn an_address_that_would_show_the_token_is_refused() {
+    let make = |address| VaultTransit::new(reqwest::Client::new(), address, "root", "spring");
+    for address in ["http://vault.internal:8200", "ftp://127.0.0.1", "vault", "http://127.0.0.1.example.com"] {
+        assert_eq!(make(address).unwrap_err().kind(), ErrorKind::KeyService, "{address}");
+    }
+    for address in
+        ["https://vault.internal:8200/base/", "http://127.0.0.1:8200", "http://[::1]:8200", "http://localhost"]
+    {
+        assert_eq!(make(address).unwrap().name(), "vault:transit/spring");
+    }
+    for key in ["", "a/b", "a?b", "a b", "a\nb", "../x"] {
+        assert!(VaultTransit::new(reqwest::Client::new(), "https://vault", "root", key).is_err(), "{key:?}");
+    }
+}
