@@ -147,7 +147,7 @@ async fn every_change_says_who_when_and_why() {
     assert_eq!(actions, [(1, "created"), (2, "added"), (3, "promoted")]);
     for change in &keyring.changes()[1..] {
         assert_eq!((change.by(), change.why(), change.key()), ("alice@example.sg", "quarterly rotation", Some(new)));
-        assert!((before..=SystemTime::now()).contains(&change.at().into()));
+        assert!((before..=SystemTime::now()).contains(&SystemTime::from(change.at())));
     }
     for (by, why) in [("", "why"), ("a\nb", "why"), ("alice", "a\u{1b}[2J"), (&"a".repeat(1025), "why")] {
         let keyring = Keyring::from_json(&keyring.to_json(), kek(1)).await.unwrap();

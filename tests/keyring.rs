@@ -819,6 +819,25 @@ async fn what_a_keyring_cannot_hold_is_not_taken_from_a_key_service() {
     Keyring::create("customers", &Unusable { name: "usable".to_owned(), length: 8192 }).await.unwrap();
 }
 
+/// Nothing is ever encrypted under a key that could not be had again.
+#[tokio::test]
+async fn a_key_that_its_service_cannot_give_back_is_not_taken() {
+    let (_directory, _, mut keyring) = stored().await;
+    for (is_silent, message) in [(true, "did not unwrap again what it had wrapped"), (false, "to something else")] {
+        let service = Amnesic { is_silent };
+        for error in [
+            Keyring::create("customers", &service).await.unwrap_err(),
+            keyring.add_key(&service).await.unwrap_err(),
+            keyring.authenticate_by(&service).await.unwrap_err(),
+            keyring.rewrap(kek().name(), &kek(), &service).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::KeyService);
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+    assert_eq!((keyring.revision(), keyring.keys().len()), (1, 1));
+}
+
 #[tokio::test]
 async fn a_keyring_that_grew_too_large_is_not_written() {
     let service = Unusable { name: "large".to_owned(), length: 8192 };
@@ -1040,7 +1059,7 @@ impl KeyService for Careless {
     }
 }
 
-/// Returns wrapped keys of any length.
+/// Returns wrapped keys of any length, which are the key itself and what fills them up.
 struct Unusable {
     name: String,
     length: usize,
@@ -1051,12 +1070,35 @@ impl KeyService for Unusable {
         &self.name
     }
 
+    fn wrap<'a>(&'a self, key: &'a SecretKey, _: &'a WrapContext) -> KeyServiceFuture<'a, WrappedKey> {
+        let mut wrapped = key.expose_secret().to_vec();
+        wrapped.resize(self.length, 1);
+        Box::pin(async { Ok(wrapped.into()) })
+    }
+
+    fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, _: &'a WrapContext) -> KeyServiceFuture<'a, SecretKey> {
+        let key = wrapped.as_bytes().first_chunk().map(SecretKey::from_bytes);
+        Box::pin(async { key.ok_or_else(|| Error::key_service("too short")) })
+    }
+}
+
+/// Unwraps to something else than it was given, or not at all.
+struct Amnesic {
+    is_silent: bool,
+}
+
+impl KeyService for Amnesic {
+    fn name(&self) -> &'static str {
+        "amnesic"
+    }
+
     fn wrap<'a>(&'a self, _: &'a SecretKey, _: &'a WrapContext) -> KeyServiceFuture<'a, WrappedKey> {
-        Box::pin(async { Ok(vec![1; self.length].into()) })
+        Box::pin(async { Ok(vec![1; 73].into()) })
     }
 
     fn unwrap<'a>(&'a self, _: &'a WrappedKey, _: &'a WrapContext) -> KeyServiceFuture<'a, SecretKey> {
-        Box::pin(async { Err(Error::key_service("not asked for")) })
+        let key = if self.is_silent { Err(Error::key_service("no such key")) } else { SecretKey::generate() };
+        Box::pin(async { key })
     }
 }
 

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use ctutils::CtEq as _;
+
 use super::key_services::KeyServices;
 use super::wrap_context::WrapContext;
 use super::wrapped_key::WrappedKey;
@@ -99,10 +101,30 @@ pub(super) async fn wrap(
         fault(error, message)
     })?;
     if wrapped.fits() {
+        check(service, key, &wrapped, context).await?;
         return Ok(wrapped);
     }
     let message = format!("key service `{name}` returned {} bytes for {context}", wrapped.as_bytes().len());
     Err(Error::new(ErrorKind::KeyService, format!("{message}: a keyring holds 1 to {}", WrappedKey::LONGEST)))
+}
+
+/// Has `service` unwrap what it wrapped, before anything is encrypted under a key that could not be had again.
+async fn check(
+    service: &dyn KeyService,
+    key: &SecretKey,
+    wrapped: &WrappedKey,
+    context: &WrapContext,
+) -> Result<(), Error> {
+    let name = service.name();
+    let unwrapped = service.unwrap(wrapped, context).await.map_err(|error| {
+        let message = format!("key service `{name}` did not unwrap again what it had wrapped as {context}");
+        fault(error, message)
+    })?;
+    if unwrapped.expose_secret().ct_eq(key.expose_secret()).into() {
+        return Ok(());
+    }
+    let message = format!("key service `{name}` unwraps {context} to something else than it was given");
+    Err(Error::new(ErrorKind::KeyService, message))
 }
 
 /// Has the one of `services` that is called `kek` unwrap what it wrapped. Messages begin with `place`.

@@ -52,3 +52,29 @@ pub trait KeyringStore: Send + Sync {
         Ok(())
     }
 }
+
+impl<S: KeyringStore + ?Sized> KeyringStore for Box<S> {
+    fn place(&self) -> String {
+        (**self).place()
+    }
+
+    fn read(&self) -> KeyringStoreFuture<'_, Vec<u8>> {
+        (**self).read()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        expected: Option<&'a [u8]>,
+        document: &'a [u8],
+    ) -> KeyringStoreFuture<'a, Result<(), Vec<u8>>> {
+        (**self).replace(expected, document)
+    }
+
+    fn is_still(&self, document: &[u8]) -> bool {
+        (**self).is_still(document)
+    }
+
+    fn accept(&self, revision: u64) -> Result<(), Error> {
+        (**self).accept(revision)
+    }
+}

@@ -14,6 +14,7 @@
 //! `fieldseal_ranges`, are made beside it and hold no value; drop them when all is done.
 
 mod database;
+mod dump;
 mod job;
 mod plan;
 #[cfg(feature = "postgres")]

@@ -61,10 +61,12 @@ pub(crate) struct KeysArguments {
 /// Where the keyring is, and what unwraps it.
 #[derive(Args)]
 pub(crate) struct KeyringArguments {
-    /// The keyring file.
+    /// The keyring: a file, or `postgres:VARIABLE/NAME` with the address of the database in that variable.
     #[arg(long, env = "FIELDSEAL_KEYRING", value_name = "FILE", global = true)]
-    pub(crate) keyring: Option<PathBuf>,
-    /// The key-encryption keys, the newest last: `file:PATH` or `env:VARIABLE`. Never the key itself.
+    pub(crate) keyring: Option<String>,
+    /// The key-encryption keys, the newest last: `file:PATH`, `env:VARIABLE`, and what the program was built with of
+    /// `aws-kms:ARN`, `gcp-kms:RESOURCE`, `vault:MOUNT/KEY` and `pkcs11:` with the rest of RFC 7512. Never the key
+    /// itself.
     #[arg(long, env = "FIELDSEAL_KEK_SPEC", value_name = "SPEC", value_delimiter = ',', global = true)]
     pub(crate) kek: Vec<String>,
     /// The file that remembers the latest revision, so that an old keyring put back is noticed.
@@ -123,8 +125,11 @@ pub(crate) enum KeysCommand {
         /// The name of the key-encryption key, as `keys list` shows it.
         name: String,
         /// What the key service said.
-        #[arg(long)]
-        receipt: String,
+        #[arg(long, required_unless_present = "destroy")]
+        receipt: Option<String>,
+        /// Has the key service destroy it now. It has to be one of --kek.
+        #[arg(long, conflicts_with = "receipt")]
+        destroy: bool,
     },
     /// Has the newest key-encryption key wrap every key again that another one wraps.
     Rewrap {
@@ -139,7 +144,7 @@ pub(crate) enum KeysCommand {
         /// How often a replica reads the keyring again.
         #[arg(long)]
         refresh: Option<u64>,
-        /// How long a replica goes on encrypting after its last reading.
+        /// How long a replica goes on encrypting after its last reading; 0 for a single process, which needs no lease.
         #[arg(long)]
         lease: Option<u64>,
         /// The longest that one request or job takes.
@@ -192,6 +197,9 @@ pub(crate) struct TableArguments {
 pub(crate) struct ScanArguments {
     #[command(flatten)]
     pub(crate) table: TableArguments,
+    /// Looks through a dump instead, as `pg_dump` writes it in its plain format; `-` is standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "record")]
+    pub(crate) dump: Option<PathBuf>,
     /// Records the scan in the keyring as evidence for this key. Say so only of a scan of everything that is stored.
     #[arg(long, value_name = "KEY")]
     pub(crate) record: Option<KeyId>,

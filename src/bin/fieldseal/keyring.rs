@@ -1,54 +1,65 @@
 //! Opens what the options name: keyring, key-encryption keys, policy.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 
-use fieldseal::keys::{KeyService, KeyServices, Keyring, KeyringFile, KeyringStore, Keys, LocalKek, Witness};
+use fieldseal::keys::{KeyService, KeyServices, Keyring, KeyringFile, KeyringStore, KeyringTable, Keys, Witness};
 use fieldseal::{FieldCipher, Policy, Scope};
 
 use crate::arguments::KeyringArguments;
 use crate::failure::Failure;
+use crate::kek;
 
 impl KeyringArguments {
-    pub(crate) fn file(&self) -> Result<KeyringFile, Failure> {
+    pub(crate) async fn store(&self) -> Result<Box<dyn KeyringStore>, Failure> {
         let missing = || Failure::Usage("which keyring? Give --keyring FILE, or set FIELDSEAL_KEYRING".to_owned());
-        self.keyring.as_ref().map(KeyringFile::new).ok_or_else(missing)
-    }
-
-    pub(crate) fn store(&self) -> Result<Box<dyn KeyringStore>, Failure> {
-        let file = self.file()?;
+        let keyring = self.keyring.as_deref().ok_or_else(missing)?;
+        let store: Box<dyn KeyringStore> = match keyring.strip_prefix("postgres:") {
+            Some(place) => Box::new(table(place).await?),
+            None => Box::new(KeyringFile::new(keyring)),
+        };
         Ok(match &self.witness {
-            Some(path) => Box::new(Witness::new(file, path)),
-            None => Box::new(file),
+            Some(path) => Box::new(Witness::new(store, path)),
+            None => store,
         })
     }
 
-    pub(crate) fn services(&self) -> Result<KeyServices<'static>, Failure> {
+    /// Makes the table of a keyring in PostgreSQL where there is none.
+    pub(crate) async fn prepare(&self) -> Result<(), Failure> {
+        match self.keyring.as_deref().and_then(|keyring| keyring.strip_prefix("postgres:")) {
+            Some(place) => Ok(table(place).await?.create_if_missing().await?),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) async fn services(&self) -> Result<KeyServices<'static>, Failure> {
         if self.kek.is_empty() {
             let message = "which key-encryption key? Give --kek file:PATH, or set FIELDSEAL_KEK_SPEC";
             return Err(Failure::Usage(message.to_owned()));
         }
-        self.kek.iter().map(|spec| open(spec)).collect()
+        let mut services = Vec::new();
+        for spec in &self.kek {
+            services.push(kek::open(spec).await?);
+        }
+        Ok(services.into_iter().collect())
     }
 
     /// The key-encryption key that wraps what is new.
-    pub(crate) fn newest(&self) -> Result<Box<dyn KeyService>, Failure> {
+    pub(crate) async fn newest(&self) -> Result<Box<dyn KeyService>, Failure> {
         let missing = || Failure::Usage("which key-encryption key? Give --kek file:PATH".to_owned());
-        open(self.kek.last().ok_or_else(missing)?)
+        kek::open(self.kek.last().ok_or_else(missing)?).await
     }
 
     pub(crate) async fn load(&self) -> Result<Keyring, Failure> {
-        Ok(Keyring::load(&*self.store()?, self.services()?).await?)
+        Ok(Keyring::load(&*self.store().await?, self.services().await?).await?)
     }
 
     pub(crate) async fn cipher(&self, policy: &Path, tenant: Option<&str>) -> Result<FieldCipher, Failure> {
         let text = fs::read_to_string(policy)
             .map_err(|error| Failure::Failed(format!("the policy `{}` cannot be read: {error}", policy.display())))?;
         let policy = Policy::from_toml(&text)?;
-        let keys = match &self.witness {
-            Some(path) => Keys::open(Witness::new(self.file()?, path), self.services()?).await?,
-            None => Keys::open(self.file()?, self.services()?).await?,
-        };
+        let keys = Keys::open(self.store().await?, self.services().await?).await?;
         let cipher = FieldCipher::new(policy, keys);
         Ok(match tenant {
             Some(tenant) => cipher.in_scope(Scope::new().tenant(tenant))?,
@@ -57,21 +68,13 @@ impl KeyringArguments {
     }
 }
 
-/// Opens a key-encryption key. A key service is one more arm here.
-fn open(spec: &str) -> Result<Box<dyn KeyService>, Failure> {
-    match spec.split_once(':') {
-        Some(("file", path)) => Ok(Box::new(LocalKek::from_file(path)?)),
-        Some(("env", variable)) => Ok(Box::new(LocalKek::from_env(variable)?)),
-        // What was given is not repeated: it may be the key itself.
-        _ => Err(Failure::Usage(
-            "a key-encryption key is named as file:PATH or env:VARIABLE, and never given on the command line"
-                .to_owned(),
-        )),
-    }
-}
-
-/// The path of the file that `spec` names.
-pub(crate) fn file_of(spec: Option<&String>) -> Result<&str, Failure> {
-    let path = spec.and_then(|spec| spec.strip_prefix("file:"));
-    path.ok_or_else(|| Failure::Usage("--create-kek makes a file: give --kek file:PATH".to_owned()))
+/// The keyring in PostgreSQL at `VARIABLE/NAME`. The address stands in the environment, since it may have a password in
+/// it.
+async fn table(place: &str) -> Result<KeyringTable, Failure> {
+    let usage = || Failure::Usage("a keyring in PostgreSQL is named as postgres:VARIABLE/NAME".to_owned());
+    let (variable, name) = place.split_once('/').ok_or_else(usage)?;
+    let missing = |_| Failure::Usage(format!("the address of the keyring is expected in the variable {variable}"));
+    let unreachable = |_| Failure::Failed(format!("the database in {variable} cannot be reached, or refuses"));
+    let pool = sqlx::PgPool::connect(&env::var(variable).map_err(missing)?).await.map_err(unreachable)?;
+    Ok(KeyringTable::new(pool, name))
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::{KeysArguments, KeysCommand};
 use crate::failure::Failure;
-use crate::keyring::file_of;
+use crate::kek::file_of;
 use crate::output::Output;
 
 const DAY: u64 = 86_400;
@@ -20,9 +20,10 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
         if *create_kek {
             LocalKek::create_file(file_of(location.kek.last())?)?;
         }
-        let keyring = Keyring::create(name, &*location.newest()?).await?;
+        location.prepare().await?;
+        let keyring = Keyring::create(name, &*location.newest().await?).await?;
         let mut keyring = signed(keyring, by.as_deref(), &why)?;
-        keyring.save(&*location.store()?).await?;
+        keyring.save(&*location.store().await?).await?;
         return list(&keyring, output);
     }
     let mut keyring = signed(location.load().await?, by.as_deref(), &why)?;
@@ -30,7 +31,7 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
         KeysCommand::Init { .. } | KeysCommand::List => return list(&keyring, output),
         KeysCommand::Log => return log(&keyring, output),
         KeysCommand::Add => {
-            let key = keyring.add_key(&*location.newest()?).await?;
+            let key = keyring.add_key(&*location.newest().await?).await?;
             format!("key {key} is pending; promote it from {} on", keyring.promotable_at(key)?)
         }
         KeysCommand::Promote { key, without_waiting: true } => {
@@ -63,25 +64,36 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
             keyring.forget_with_everything_under_it(key, tokens)?;
             format!("key {key} is forgotten, and {tokens} tokens with it")
         }
-        KeysCommand::Shred { name, receipt } => {
+        KeysCommand::Shred { name, receipt, destroy } => {
             let keys = keyring.shreddable(&name)?;
-            let question = format!("{} keys are recorded as gone from every copy.", keys.len());
-            output.confirm(&question, "shred", yes)?;
+            let receipt = if destroy {
+                let question =
+                    format!("`{name}` is destroyed, and {} keys with it in every copy of every keyring.", keys.len());
+                output.confirm(&question, &name, yes)?;
+                let services = location.services().await?;
+                let missing = || Failure::Usage(format!("give `{name}` as one of --kek, so that it can be destroyed"));
+                services.find(&name).ok_or_else(missing)?.destroy().await?
+            } else {
+                output.confirm(&format!("{} keys are recorded as gone from every copy.", keys.len()), "shred", yes)?;
+                receipt.unwrap_or_default()
+            };
+            // Told before it is stored, so that it is not lost where that fails.
+            output.say(&receipt);
             keyring.shred(&name, &receipt)?;
             format!("{} keys of `{name}` are shredded", keys.len())
         }
         KeysCommand::Rewrap { from } => {
-            let count = keyring.rewrap(&from, location.services()?, &*location.newest()?).await?;
+            let count = keyring.rewrap(&from, location.services().await?, &*location.newest().await?).await?;
             format!("{count} keys were wrapped again")
         }
         KeysCommand::Authenticate => {
-            keyring.authenticate_by(&*location.newest()?).await?;
+            keyring.authenticate_by(&*location.newest().await?).await?;
             "the keyring is authenticated by the newest key-encryption key".to_owned()
         }
         KeysCommand::Timing { refresh, lease, longest_request, clock_skew, rehearsal } => {
             let (seconds, mut timing) = (Duration::from_secs, keyring.timing());
             timing.refresh = refresh.map_or(timing.refresh, seconds);
-            timing.lease = lease.map(seconds).or(timing.lease);
+            timing.lease = lease.map_or(timing.lease, |lease| Some(seconds(lease)).filter(|lease| !lease.is_zero()));
             timing.longest_request = longest_request.map_or(timing.longest_request, seconds);
             timing.clock_skew = clock_skew.map_or(timing.clock_skew, seconds);
             timing.rehearsal = rehearsal.map_or(timing.rehearsal, seconds);
@@ -94,7 +106,7 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
             "the schedule is set".to_owned()
         }
     };
-    keyring.save(&*location.store()?).await?;
+    keyring.save(&*location.store().await?).await?;
     output.say(&next);
     list(&keyring, output)
 }

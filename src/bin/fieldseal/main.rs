@@ -5,6 +5,7 @@
 mod arguments;
 mod document;
 mod failure;
+mod kek;
 mod keyring;
 mod keys;
 mod output;

@@ -1,7 +1,8 @@
 //! `fieldseal scan` and `fieldseal reencrypt`.
 
 use std::env;
-use std::io::IsTerminal as _;
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal as _};
 use std::time::Duration;
 
 use fieldseal::reencrypt::{Database, EncryptedTable, Job, Scan};
@@ -14,14 +15,21 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 pub(crate) async fn scan(arguments: ScanArguments, output: &Output) -> Result<(), Failure> {
-    let ScanArguments { table: location, record } = arguments;
-    let (table, database) = (location.table().await?, location.database().await?);
-    let scan = table.scan(database).await?;
+    let ScanArguments { table: location, dump, record } = arguments;
+    let table = location.table().await?;
+    let scan = match dump {
+        Some(path) if path.as_os_str() == "-" => table.scan_dump(io::stdin().lock())?,
+        Some(path) => {
+            let unreadable = |error| Failure::Failed(format!("the dump `{}` cannot be read: {error}", path.display()));
+            table.scan_dump(BufReader::new(File::open(&path).map_err(unreadable)?))?
+        }
+        None => table.scan(location.database().await?).await?,
+    };
     output.data(&scan.to_string(), &scan_json(&scan))?;
     if let Some(key) = record {
         let mut keyring = location.keyring.load().await?;
         keyring.record_scan(key, scan.began(), scan.tokens_under(key))?;
-        keyring.save(&*location.keyring.store()?).await?;
+        keyring.save(&*location.keyring.store().await?).await?;
         output.say(&format!("recorded: {} tokens under key {key}", scan.tokens_under(key)));
     }
     is_clean(&scan)
@@ -49,7 +57,7 @@ pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) ->
     if dry_run {
         job = job.dry_run();
     }
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    let bar = if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.enable_steady_tick(Duration::from_millis(100));
     let shown = bar.clone();

@@ -85,7 +85,7 @@ impl KeyService for AwsKms {
             for (name, value) in context.pairs() {
                 call = call.encryption_context(name, value);
             }
-            let answer = call.send().await.map_err(fault)?;
+            let answer = call.send().await.map_err(|error| fault(&error))?;
             let wrapped =
                 answer.ciphertext_blob.ok_or_else(|| Error::key_service_refusal("KMS returned no ciphertext"))?;
             Ok(wrapped.into_inner().into())
@@ -99,7 +99,7 @@ impl KeyService for AwsKms {
             for (name, value) in context.pairs() {
                 call = call.encryption_context(name, value);
             }
-            let answer = call.send().await.map_err(fault)?;
+            let answer = call.send().await.map_err(|error| fault(&error))?;
             let mut plaintext = answer.plaintext.map(Blob::into_inner).unwrap_or_default();
             let key = secret_of(&plaintext);
             plaintext.zeroize();
@@ -111,7 +111,8 @@ impl KeyService for AwsKms {
     fn destroy(&self) -> KeyServiceFuture<'_, String> {
         Box::pin(async move {
             let call = self.client.schedule_key_deletion().key_id(&self.key);
-            let answer = call.pending_window_in_days(self.days_until_deletion).send().await.map_err(fault)?;
+            let answer =
+                call.pending_window_in_days(self.days_until_deletion).send().await.map_err(|error| fault(&error))?;
             let date = answer.deletion_date.map(|date| date.to_string()).unwrap_or_default();
             Ok(format!("AWS KMS deletes {} at {date}", answer.key_id.as_deref().unwrap_or(&self.key)))
         })
@@ -119,7 +120,7 @@ impl KeyService for AwsKms {
 }
 
 /// What KMS refuses for good is told from what may pass.
-fn fault<E>(error: SdkError<E>) -> Error
+fn fault<E>(error: &SdkError<E>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -136,7 +137,7 @@ where
     let code = error.code().map(str::to_owned);
     let cause = match (&code, error.message()) {
         (Some(code), message) => format!("AWS KMS: {code}: {}", message.unwrap_or("no message")),
-        (None, _) => format!("AWS KMS: {}", DisplayErrorContext(&error)),
+        (None, _) => format!("AWS KMS: {}", DisplayErrorContext(error)),
     };
     let is_answered = error.raw_response().is_some_and(|answer| !answer.status().is_server_error());
     match code {

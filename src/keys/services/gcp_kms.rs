@@ -56,7 +56,11 @@ impl KeyService for GcpKms {
     fn wrap<'a>(&'a self, key: &'a SecretKey, context: &'a WrapContext) -> KeyServiceFuture<'a, WrappedKey> {
         Box::pin(async move {
             let call = self.client.encrypt().set_name(&self.key).set_plaintext(key.expose_secret().to_vec());
-            let answer = call.set_additional_authenticated_data(context.to_bytes()).send().await.map_err(fault)?;
+            let answer = call
+                .set_additional_authenticated_data(context.to_bytes())
+                .send()
+                .await
+                .map_err(|error| fault(&error))?;
             Ok(answer.ciphertext.to_vec().into())
         })
     }
@@ -64,14 +68,18 @@ impl KeyService for GcpKms {
     fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, context: &'a WrapContext) -> KeyServiceFuture<'a, SecretKey> {
         Box::pin(async move {
             let call = self.client.decrypt().set_name(&self.key).set_ciphertext(wrapped.as_bytes().to_vec());
-            let answer = call.set_additional_authenticated_data(context.to_bytes()).send().await.map_err(fault)?;
+            let answer = call
+                .set_additional_authenticated_data(context.to_bytes())
+                .send()
+                .await
+                .map_err(|error| fault(&error))?;
             secret_of(&Zeroizing::new(Vec::from(answer.plaintext)))
         })
     }
 }
 
 /// What Cloud KMS refuses for good is told from what may pass.
-fn fault(error: ServiceError) -> Error {
+fn fault(error: &ServiceError) -> Error {
     let status = error.http_status_code().unwrap_or_default();
     let cause = format!("Google Cloud KMS: {error}");
     let is_refused = matches!(status, 400..=499) && status != 408 && status != 429;

@@ -20,12 +20,12 @@ pub use resilient::Resilient;
 #[cfg(feature = "vault")]
 pub use vault_transit::VaultTransit;
 
-use crate::error::Error;
-use crate::secret::SecretKey;
-
 /// Takes a key from what a service returned.
 #[cfg(any(feature = "aws-kms", feature = "gcp-kms", feature = "pkcs11", feature = "vault"))]
-fn secret_of(plaintext: &[u8]) -> Result<SecretKey, Error> {
+fn secret_of(plaintext: &[u8]) -> Result<crate::secret::SecretKey, crate::error::Error> {
+    use crate::error::Error;
+    use crate::secret::SecretKey;
+
     let wrong = |_| Error::key_service_refusal(format!("it returned {} bytes instead of a key of 32", plaintext.len()));
     plaintext.try_into().map(SecretKey::from_bytes).map_err(wrong)
 }

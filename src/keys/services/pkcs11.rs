@@ -9,7 +9,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
-use cryptoki::types::AuthPin;
+use cryptoki::types::{AuthPin, Ulong};
 use zeroize::Zeroizing;
 
 use crate::crypto::random;
@@ -66,7 +66,7 @@ struct Module {
 
 const VERSION: u8 = 1;
 const NONCE_LENGTH: usize = 12;
-const TAG_BITS: u64 = 128;
+const TAG_BITS: Ulong = Ulong::new(128);
 
 impl Pkcs11Kek {
     /// Uses the AES key labelled `label` on the token labelled `token`. The key-encryption key's name in the keyring is
@@ -105,14 +105,14 @@ impl Module {
         let mut held = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let session = match held.take() {
             Some(session) => session,
-            None => self.open().map_err(Error::from)?,
+            None => self.open().map_err(Fault::told)?,
         };
         let outcome = self.key(&session).and_then(|key| call(&session, key));
         // After a fault of the module the session may be gone.
         if !matches!(outcome, Err(Fault::Module(_))) {
             *held = Some(session);
         }
-        outcome.map_err(Error::from)
+        outcome.map_err(Fault::told)
     }
 
     fn open(&self) -> Result<Session, Fault> {
@@ -151,11 +151,12 @@ impl Module {
     }
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        let error = match fault {
-            Fault::Ours(error) => return error,
-            Fault::Module(error) => error,
+impl Fault {
+    /// What the module refuses for good is told from what may pass.
+    fn told(self) -> Error {
+        let error = match self {
+            Self::Ours(error) => return error,
+            Self::Module(error) => error,
         };
         let may_pass = match &error {
             ModuleError::Pkcs11(code, _) => matches!(
@@ -174,13 +175,12 @@ impl From<Fault> for Error {
             _ => false,
         };
         let cause = format!("PKCS #11: {error}");
-        if may_pass { Self::key_service(cause) } else { Self::key_service_refusal(cause) }
+        if may_pass { Error::key_service(cause) } else { Error::key_service_refusal(cause) }
     }
 }
 
 fn cipher<'a>(nonce: &'a mut [u8], associated_data: &'a [u8]) -> Result<Mechanism<'a>, Fault> {
-    let bits = TAG_BITS.try_into().expect("128 is a number of bits on every machine");
-    Ok(Mechanism::AesGcm(GcmParams::new(nonce, associated_data, bits)?))
+    Ok(Mechanism::AesGcm(GcmParams::new(nonce, associated_data, TAG_BITS)?))
 }
 
 impl KeyService for Pkcs11Kek {

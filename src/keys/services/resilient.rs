@@ -192,7 +192,7 @@ impl Error {
     /// Returns whether the same call may succeed later.
     pub(crate) fn may_pass(&self) -> bool {
         let source = std::error::Error::source(self);
-        self.kind() == ErrorKind::KeyService && !source.is_some_and(|source| source.is::<Refusal>())
+        self.kind() == ErrorKind::KeyService && !source.is_some_and(<dyn std::error::Error>::is::<Refusal>)
     }
 }
 

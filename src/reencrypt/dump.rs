@@ -1,0 +1,213 @@
+//! A scan of a dump: the text that `pg_dump` writes.
+
+use std::io::{BufRead, Read as _};
+
+use super::report::Scan;
+use super::table::{Content, EncryptedTable};
+use crate::cipher::{Direction, Migration};
+use crate::error::{Error, ErrorKind};
+
+/// The longest line that is read, in bytes.
+const LONGEST_LINE: u64 = 256 << 20;
+
+impl EncryptedTable {
+    /// Looks through a dump of this table as [`scan`](Self::scan) does through the table: for backups, whose tokens need
+    /// their keys as well, and for what was stolen.
+    ///
+    /// Reads what `pg_dump` writes in its plain format, with `COPY`. Rows have no key there: their places are the lines of
+    /// the dump, from 1. A file of SQLite is a database, which [`scan`](Self::scan) reads. Blocks on `dump`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`] where the dump cannot be read, ends within the table, or holds no `COPY` of it with its
+    /// columns; [`ErrorKind::Malformed`] where a document is not JSON.
+    pub fn scan_dump(&self, mut dump: impl BufRead) -> Result<Scan, Error> {
+        let mut scan = Scan::begin();
+        let mut migration = Migration::new(&self.cipher, Direction::Look)?;
+        let mut lines = Lines { dump: &mut dump, number: 0, line: Vec::new() };
+        let mut is_found = false;
+        while let Some(line) = lines.next()? {
+            let Some(names) = copied_columns(line, &self.name) else { continue };
+            is_found = true;
+            let places = self.columns.iter().map(|column| {
+                let missing = || database(format!("the dump of table `{}` has no column `{}`", self.name, column.name));
+                names.iter().position(|name| *name == column.name).ok_or_else(missing)
+            });
+            let places = places.collect::<Result<Vec<_>, _>>()?;
+            loop {
+                let number = lines.number + 1;
+                let Some(line) = lines.next()? else {
+                    return Err(database(format!("the dump ends within table `{}`", self.name)));
+                };
+                if line == b"\\." {
+                    break;
+                }
+                let cells: Vec<&[u8]> = line.split(|&byte| byte == b'\t').collect();
+                if cells.len() != names.len() {
+                    return Err(database(format!(
+                        "line {number} of the dump has another number of columns than its table"
+                    )));
+                }
+                for (column, &place) in self.columns.iter().zip(&places) {
+                    let Some(text) = unescaped(cells[place]) else { continue };
+                    let bytes = bytes_of(&text);
+                    let moved = match (column.content, &bytes) {
+                        (Content::Field(field), Some(bytes)) => migration.cell(field, bytes, true),
+                        (Content::Field(field), None) => migration.cell(field, &text, false),
+                        (Content::Document, _) => migration.document(&text),
+                    };
+                    moved.map_err(|error| {
+                        let message =
+                            format!("line {number} of the dump, column `{}`, cannot be looked into", column.name);
+                        Error::new(error.kind(), message).with_source(error)
+                    })?;
+                }
+                scan.count_row();
+                for (field, finding) in migration.end_row() {
+                    scan.count(self.cipher.policy().field(field).name(), finding, || format!("line {number}"));
+                }
+            }
+        }
+        if is_found {
+            return Ok(scan);
+        }
+        let message =
+            format!("the dump holds no `COPY` of table `{}`: is it one of pg_dump in its plain format?", self.name);
+        Err(database(message))
+    }
+}
+
+struct Lines<'d, D> {
+    dump: &'d mut D,
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl<D: BufRead> Lines<'_, D> {
+    /// Returns the next line without its end, or nothing after the last.
+    fn next(&mut self) -> Result<Option<&[u8]>, Error> {
+        self.line.clear();
+        let length = self.dump.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.line);
+        let length = length.map_err(|error| database("the dump cannot be read").with_source(error))?;
+        self.number += 1;
+        match self.line.pop_if(|byte| *byte == b'\n') {
+            _ if length == 0 => Ok(None),
+            None if length as u64 == LONGEST_LINE => Err(database("a line of the dump is longer than 256 MiB")),
+            _ => Ok(Some(&self.line)),
+        }
+    }
+}
+
+/// Returns the columns of `COPY schema.table (columns) FROM stdin;` where that is what `line` says of `table`.
+fn copied_columns(line: &[u8], table: &str) -> Option<Vec<String>> {
+    let rest = str::from_utf8(line.strip_prefix(b"COPY ")?).ok()?;
+    let (name, rest) = identifiers(rest, '.');
+    let wanted: Vec<_> = table.split('.').collect();
+    let is_wanted = name.len() >= wanted.len() && name[name.len() - wanted.len()..] == wanted[..];
+    let (columns, rest) = identifiers(rest.strip_prefix(" (").filter(|_| is_wanted)?, ',');
+    (rest == ") FROM stdin;").then_some(columns)
+}
+
+/// Reads identifiers, quoted where need be, with `separator` and maybe a blank between them. Returns what follows.
+fn identifiers(mut text: &str, separator: char) -> (Vec<String>, &str) {
+    let mut names = Vec::new();
+    loop {
+        let mut name = String::new();
+        if let Some(quoted) = text.strip_prefix('"') {
+            text = quoted;
+            while let Some((part, rest)) = text.split_once('"') {
+                name.push_str(part);
+                text = rest;
+                let Some(rest) = text.strip_prefix('"') else { break };
+                name.push('"');
+                text = rest;
+            }
+        } else {
+            let end = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$'))).unwrap_or(text.len());
+            name.push_str(&text[..end]);
+            text = &text[end..];
+        }
+        names.push(name);
+        match text.strip_prefix(separator) {
+            Some(rest) => text = rest.strip_prefix(' ').unwrap_or(rest),
+            None => return (names, text),
+        }
+    }
+}
+
+/// The value of a cell of `COPY` in text format (PostgreSQL, `COPY`, File Formats), or nothing where it is null.
+fn unescaped(cell: &[u8]) -> Option<Vec<u8>> {
+    if cell == b"\\N" {
+        return None;
+    }
+    let mut value = Vec::with_capacity(cell.len());
+    let mut bytes = cell.iter();
+    while let Some(&byte) = bytes.next() {
+        value.push(match (byte, byte == b'\\') {
+            (_, true) => match bytes.next() {
+                Some(b'b') => 0x08,
+                Some(b'f') => 0x0c,
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                Some(b't') => b'\t',
+                Some(b'v') => 0x0b,
+                Some(&other) => other,
+                None => b'\\',
+            },
+            (byte, false) => byte,
+        });
+    }
+    Some(value)
+}
+
+/// The bytes of a `bytea` in its hexadecimal form.
+fn bytes_of(text: &[u8]) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix(b"\\x").filter(|digits| digits.len().is_multiple_of(2))?;
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    digits.chunks(2).map(|pair| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()).collect()
+}
+
+fn database(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Database, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_of_a_table_are_read_as_pg_dump_writes_them() {
+        let columns = |line: &str, table: &str| copied_columns(line.as_bytes(), table).map(|names| names.join("|"));
+        let line = "COPY public.customers (id, name, \"Phone \"\"home\"\"\", \"a,b\") FROM stdin;";
+        for table in ["customers", "public.customers"] {
+            assert_eq!(columns(line, table).as_deref(), Some("id|name|Phone \"home\"|a,b"));
+        }
+        for table in ["customer", "other.customers", "a.public.customers", ""] {
+            assert_eq!(columns(line, table), None, "{table}");
+        }
+        let quoted = "COPY \"My Shop\".\"Customers\" (id) FROM stdin;";
+        assert_eq!(columns(quoted, "My Shop.Customers").as_deref(), Some("id"));
+        for line in
+            ["COPY customers FROM stdin;", "COPY customers (id) TO stdout;", "COPY", "copy customers (id) FROM stdin;"]
+        {
+            assert_eq!(columns(line, "customers"), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn cells_are_read_as_copy_writes_them() {
+        for (cell, value) in [
+            ("", Some("")),
+            ("\\N", None),
+            ("\\\\N", Some("\\N")),
+            ("a\\tb\\nc\\\\d", Some("a\tb\nc\\d")),
+            ("\\b\\f\\r\\v", Some("\u{8}\u{c}\r\u{b}")),
+        ] {
+            assert_eq!(unescaped(cell.as_bytes()).as_deref(), value.map(str::as_bytes), "{cell}");
+        }
+        assert_eq!(bytes_of(b"\\x01ff").as_deref(), Some(&[1, 255][..]));
+        for text in [&b"\\x0"[..], b"\\x0g", b"x01", b"01"] {
+            assert_eq!(bytes_of(text), None);
+        }
+    }
+}
