@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`KeyService`] | the one joint to key services: wrap and unwrap |
 //! | [`LocalKek`] | a key-encryption key in a file or an environment variable |
+//! | `AwsKms`, `GcpKms`, `Pkcs11Kek`, `VaultTransit` | one in a key service, each with its feature |
+//! | `Resilient` | time-outs, retries and a cache for a key service |
 //! | [`Keyring`], [`KeyringFile`] | the wrapped keys with their states, and the file in which they stand |
 //! | [`KeyState`] | what a key may still do |
 //! | [`Keys`] | the unwrapped keys that a service works with |
