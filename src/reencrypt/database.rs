@@ -52,6 +52,9 @@ pub(super) trait Statements: Sync {
     /// Looks at the table, and refuses one that cannot be worked on.
     fn look_at(&self, table: &EncryptedTable) -> impl Future<Output = Result<Shape, Error>> + Send;
 
+    /// Counts the rows.
+    fn count(&self, shape: &Shape) -> impl Future<Output = Result<u64, Error>> + Send;
+
     /// Returns up to `limit` rows after the key `after` and up to `until`, in the order of their keys.
     fn read(
         &self,

@@ -139,7 +139,8 @@ impl Job {
         self
     }
 
-    /// Calls `watch` after each batch. Where it returns false, the job stops there, and can be gone on with.
+    /// Calls `watch` after each batch. Where it returns false, the job stops there, and can be gone on with. For the time
+    /// that is left, the rows of the table are counted at the start.
     #[must_use]
     pub fn watch(mut self, watch: impl FnMut(Progress) -> bool + Send + 'static) -> Self {
         self.watch = Some(Box::new(watch));
@@ -163,8 +164,9 @@ impl Job {
 
     async fn run_on(mut self, database: &(impl Statements + Clone + Send + 'static)) -> Result<Report, Error> {
         let shape = Arc::new(database.look_at(&self.plan.table).await?);
-        let mut work =
-            Work { report: Report { found: Scan::begin(), moved: 0, contended: 0 }, started: Instant::now() };
+        let rows_in_table = if self.watch.is_some() { database.count(&shape).await? } else { 0 };
+        let report = Report { found: Scan::begin(), moved: 0, contended: 0 };
+        let mut work = Work { report, rows_in_table, started: Instant::now() };
         if self.is_dry {
             self.rehearse(database, &shape, &mut work).await?;
             return Ok(work.report);
@@ -244,7 +246,8 @@ impl Job {
         let rows = work.report.found.rows();
         #[expect(clippy::cast_precision_loss, reason = "a rate for a person to read")]
         let rows_per_second = rows as f64 / elapsed.as_secs_f64().max(0.001);
-        let progress = Progress { rows, moved: work.report.moved, rows_per_second, elapsed };
+        let (moved, rows_in_table) = (work.report.moved, work.rows_in_table);
+        let progress = Progress { rows, rows_in_table, moved, rows_per_second, elapsed };
         self.watch.as_mut().is_none_or(|watch| watch(progress))
     }
 
@@ -277,6 +280,8 @@ impl Drop for Following {
 /// What a worker has done so far.
 struct Work {
     report: Report,
+    /// Counted at the start, for who watches.
+    rows_in_table: u64,
     started: Instant,
 }
 

@@ -155,12 +155,25 @@ impl fmt::Display for Scan {
 pub struct Progress {
     /// The rows that it has looked at.
     pub rows: u64,
+    /// The rows of the table when it began. Of these it looks at fewer where others share the job, or where it goes on
+    /// with one.
+    pub rows_in_table: u64,
     /// The rows that it has changed.
     pub moved: u64,
     /// The rows a second, since it began.
     pub rows_per_second: f64,
     /// For how long it has worked.
     pub elapsed: Duration,
+}
+
+impl Progress {
+    /// Returns how long it takes at this rate, at most: less where others share the job.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        #[expect(clippy::cast_precision_loss, reason = "a time for a person to read")]
+        let seconds = self.rows_in_table.saturating_sub(self.rows) as f64 / self.rows_per_second.max(1e-3);
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
 }
 
 /// What one worker of a job did.

@@ -55,6 +55,12 @@ impl Statements for SqlitePool {
         Ok(Shape { table: table.clone(), key, types })
     }
 
+    async fn count(&self, shape: &Shape) -> Result<u64, Error> {
+        let sql = format!("SELECT count(*) FROM {}", shape.table.quoted_name());
+        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).fetch_one(self).await;
+        Ok(count.map_err(|error| fault("counting rows", error))?.unsigned_abs())
+    }
+
     async fn read(
         &self,
         shape: &Shape,

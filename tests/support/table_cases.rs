@@ -259,6 +259,9 @@ pub(crate) async fn the_rate_is_held(database: TestDatabase) {
     let seen = std::sync::Arc::clone(&batches);
     let job = Job::encrypt_plaintext(table).batch_size(10).rows_per_second(50).watch(move |progress| {
         assert!(progress.rows > 0 && progress.moved <= progress.rows);
+        let left = progress.time_left().as_secs_f64() * progress.rows_per_second;
+        let rows_left = f64::from(u32::try_from(50 - progress.rows).unwrap());
+        assert!(progress.rows_in_table == 50 && (left - rows_left).abs() < 0.01, "{progress:?}");
         seen.fetch_add(1, Ordering::Relaxed);
         true
     });

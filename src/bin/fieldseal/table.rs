@@ -6,7 +6,7 @@ use std::io::{self, BufReader, IsTerminal as _};
 use std::time::Duration;
 
 use fieldseal::reencrypt::{Database, EncryptedTable, Job, Scan};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
@@ -57,15 +57,16 @@ pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) ->
     if dry_run {
         job = job.dry_run();
     }
-    let bar = if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    let style = ProgressStyle::with_template("{spinner} {bar:30} {pos} of {len} rows, {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.enable_steady_tick(Duration::from_millis(100));
     let shown = bar.clone();
     job = job.watch(move |progress| {
-        shown.set_message(format!(
-            "{} rows, {} moved, {:.0} a second",
-            progress.rows, progress.moved, progress.rows_per_second
-        ));
+        shown.set_length(progress.rows_in_table);
+        shown.set_position(progress.rows);
+        let (moved, rate) = (progress.moved, progress.rows_per_second);
+        shown.set_message(format!("{moved} moved, {rate:.0} a second, {} left", HumanDuration(progress.time_left())));
         true
     });
     let report = job.run(database.clone()).await?;
