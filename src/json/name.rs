@@ -1,7 +1,10 @@
 //! The name of a member that does not stand whole and plain in one chunk.
 
+use zeroize::Zeroizing;
+
 use super::string;
 use crate::policy::{Automaton, State};
+use crate::secret::SecretBuffer;
 
 /// Names that `serde_json` gives a meaning of its own where a build turns its features on: the text behind them is read
 /// as a document or a number, past every policy.
@@ -10,7 +13,8 @@ const RESERVED: &[u8] = b"$serde_json::private::";
 /// The part of a name that has been read, as far as it could match.
 #[derive(Default)]
 pub(super) struct Name {
-    held: Vec<u8>,
+    /// Within a tagged object, names are as personal as values.
+    held: SecretBuffer,
     pub(super) has_escapes: bool,
 }
 
@@ -30,19 +34,19 @@ impl Name {
 
     /// The name as it is spelled, as far as it is held.
     pub(super) fn held(&self) -> &[u8] {
-        &self.held
+        self.held.as_slice()
     }
 
     /// Returns the state of the member of this name in an object at `parent`, and whether the name is reserved.
     pub(super) fn member(&self, automaton: &Automaton, parent: State) -> (State, bool) {
         if !self.has_escapes {
-            return (automaton.member(parent, &self.held), is_reserved(&self.held));
+            return (automaton.member(parent, self.held()), is_reserved(self.held()));
         }
-        let mut name = Vec::with_capacity(self.held.len());
+        let mut name = Zeroizing::new(Vec::with_capacity(self.held.len()));
         // A name with a lone surrogate in it, or cut short within an escape, is none that a path can mention.
-        let is_text = self.held.len() <= longest_spelling(automaton) && string::unescape(&self.held, &mut name);
+        let is_text = self.held.len() <= longest_spelling(automaton) && string::unescape(self.held(), &mut name);
         let state = if is_text { automaton.member(parent, &name) } else { automaton.other_member(parent) };
-        (state, spells_reserved(&self.held))
+        (state, spells_reserved(self.held()))
     }
 }
 
