@@ -586,6 +586,11 @@ tag = "email"
             ("collection = \"c\"\n[fields.\"a\\nb\"]\ntag = \"text\"", 2, &["control character"]),
             ("collection = \"c\"\n[tags.own]\npad = 64", 3, &["unknown field `pad`"]),
             (
+                "collection = \"c\"\n[tags.nick_name]\npad_to = 64\n[fields.a]\ntag = \"name\"",
+                2,
+                &["tag `nick_name` is declared, but no field has it"],
+            ),
+            (
                 "collection = \"c\"\n[tags.own]\npad_to = 48\n[fields.a]\ntag = \"own\"",
                 3,
                 &["tag `own`", "power of two", "48"],

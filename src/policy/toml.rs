@@ -21,7 +21,7 @@ struct Document {
     #[serde(default)]
     fresh_prefix_per_field: bool,
     #[serde(default)]
-    tags: BTreeMap<String, TagEntry>,
+    tags: BTreeMap<Spanned<String>, TagEntry>,
     #[serde(default)]
     fields: BTreeMap<Spanned<String>, FieldEntry>,
 }
@@ -87,7 +87,11 @@ impl Policy {
             if let Some(bytes) = pad_to
                 && let Some(problem) = lint::minimum_problem(*bytes.get_ref())
             {
-                return Err(error_at(text, bytes.span(), &format!("tag `{name}`: {problem}")));
+                return Err(error_at(text, bytes.span(), &format!("tag `{}`: {problem}", name.get_ref())));
+            }
+            if !fields.values().any(|field| field.tag.get_ref() == name.get_ref()) {
+                let message = format!("tag `{}` is declared, but no field has it", name.get_ref());
+                return Err(error_at(text, name.span(), &message));
             }
         }
         let mut spans = Vec::new();
@@ -96,7 +100,7 @@ impl Policy {
         for (name, FieldEntry { tag, paths, pad_to, encrypt_null, allow_plaintext_until }) in fields {
             let name_span = name.span();
             let name = name.into_inner();
-            let own = tags.get(tag.get_ref());
+            let own = tags.get(tag.get_ref().as_str());
             let Some(known) = find_tag(tag.get_ref(), own.is_some()) else {
                 let message = format!(
                     "field `{name}`: there is no tag `{}`; use {}, or declare it under [tags]",
