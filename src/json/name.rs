@@ -53,7 +53,7 @@ impl Name {
 /// Returns whether `name` means something to `serde_json`.
 #[inline]
 pub(super) fn is_reserved(name: &[u8]) -> bool {
-    name.first() == Some(&b'$') && name.starts_with(RESERVED)
+    name.len() >= RESERVED.len() && name.starts_with(RESERVED)
 }
 
 /// Returns whether `text` begins with a spelling of a reserved name, however it is escaped. It may be cut short.

@@ -18,7 +18,36 @@ pub(super) enum NumberState {
 /// Scans a number from `at` on. It ends before the first byte that it cannot go on with.
 #[expect(clippy::inline_always, reason = "measured: a tenth of the whole pass")]
 #[inline(always)]
-pub(super) fn scan(input: &[u8], mut at: usize, mut state: NumberState) -> Result<Scan<NumberState>, Fault> {
+pub(super) fn scan(input: &[u8], mut at: usize, state: NumberState) -> Result<Scan<NumberState>, Fault> {
+    let mut state = state;
+    if state == NumberState::Integer {
+        at = skip_digits(input, at);
+        match input.get(at) {
+            Some(b'.') if input.get(at + 1).is_some_and(u8::is_ascii_digit) => {
+                state = NumberState::Fraction;
+                at = skip_digits(input, at + 2);
+                if input.get(at).is_some_and(|byte| !matches!(byte, b'e' | b'E')) {
+                    return Ok(Scan::End(at));
+                }
+            }
+            Some(b'.' | b'e' | b'E') | None => {}
+            Some(_) => return Ok(Scan::End(at)),
+        }
+    }
+    scan_any(input, at, state)
+}
+
+#[inline]
+fn skip_digits(input: &[u8], mut at: usize) -> usize {
+    while input.get(at).is_some_and(u8::is_ascii_digit) {
+        at += 1;
+    }
+    at
+}
+
+/// The same for a number of any form.
+#[inline(never)]
+fn scan_any(input: &[u8], mut at: usize, mut state: NumberState) -> Result<Scan<NumberState>, Fault> {
     loop {
         let is_in_digits = matches!(state, NumberState::Integer | NumberState::Fraction | NumberState::ExponentDigits);
         while is_in_digits && input.get(at).is_some_and(u8::is_ascii_digit) {

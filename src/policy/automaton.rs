@@ -8,15 +8,21 @@ use super::path::{Path, Selector};
 
 const MOST_STATES: usize = 1024;
 
-/// How much of the policy's paths is matched at one place of a document.
+/// How much of the policy's paths is matched at one place of a document. The highest bit tells that a field stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State(u16);
+
+const IS_FIELD: u16 = 1 << 15;
 
 impl State {
     /// Nothing tagged can stand here or below.
     pub(crate) const DEAD: Self = Self(0);
     /// The root of a document.
     pub(crate) const START: Self = Self(1);
+
+    fn place(self) -> usize {
+        usize::from(self.0 & !IS_FIELD)
+    }
 }
 
 /// Finds the field, if any, that stands at a place of a document.
@@ -96,12 +102,12 @@ impl Automaton {
     /// Returns the state of the member called `name` (unescaped) in an object at `state`.
     #[inline]
     pub(crate) fn member(&self, state: State, name: &[u8]) -> State {
-        self.transitions[usize::from(state.0) * self.symbols + self.name_symbol(name)]
+        self.transitions[state.place() * self.symbols + self.name_symbol(name)]
     }
 
     /// Returns the state of a member whose name no path mentions in an object at `state`.
     pub(crate) fn other_member(&self, state: State) -> State {
-        self.transitions[usize::from(state.0) * self.symbols]
+        self.transitions[state.place() * self.symbols]
     }
 
     /// Returns the state of the element at `index` in an array at `state`.
@@ -110,17 +116,19 @@ impl Automaton {
         // Almost no policy names an index, and then there is nothing to look for.
         let place = self.indexes.iter().position(|&mentioned| mentioned == index);
         let symbol = place.map_or(self.other_index(), |place| self.other_index() + 1 + place);
-        self.transitions[usize::from(state.0) * self.symbols + symbol]
+        self.transitions[state.place() * self.symbols + symbol]
     }
 
     /// Returns the field whose values stand at `state`.
+    #[inline]
     pub(crate) fn field(&self, state: State) -> Option<FieldIndex> {
-        self.fields[usize::from(state.0)]
+        // Almost everywhere there is none, which the state tells by itself.
+        if state.0 & IS_FIELD == 0 { None } else { self.fields[state.place()] }
     }
 
     /// Returns whether it matters at which index of an array at `state` an element stands.
     pub(crate) fn tells_elements_apart(&self, state: State) -> bool {
-        let row = usize::from(state.0) * self.symbols;
+        let row = state.place() * self.symbols;
         let elements = &self.transitions[row + self.other_index()..row + self.symbols];
         elements.iter().any(|next| *next != elements[0])
     }
@@ -128,7 +136,7 @@ impl Automaton {
     /// Returns whether the policy knows what stands at `state` as an object, so that an array there would be a record
     /// with its names left out. `is_element` tells an element of an array from a member.
     pub(crate) fn is_object(&self, state: State, is_element: bool) -> bool {
-        match self.objects[usize::from(state.0)] {
+        match self.objects[state.place()] {
             Some(Object::Anywhere) => true,
             Some(Object::AsElement) => is_element,
             None => false,
@@ -179,6 +187,11 @@ impl Automaton {
                 return Err(Conflict::TooManyStates);
             }
             next += 1;
+        }
+        for state in &mut self.transitions {
+            if self.fields[state.place()].is_some() {
+                state.0 |= IS_FIELD;
+            }
         }
         match is_reached.iter().position(|is_reached| !is_reached) {
             Some(path) => Err(Conflict::Unreachable(path)),
