@@ -23,9 +23,9 @@ const MOST_EXPECTED: u64 = 64 * 1024;
 
 /// How a body is transformed.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "most are the large one, which then needs no allocation")]
 pub(super) enum Processor {
-    Json(JsonStream),
+    /// Boxed: it is handed on from the head to the body, and from there to a stream.
+    Json(Box<JsonStream>),
     /// Operations are only understood whole.
     JsonPatch(Box<(FieldCipher, SecretBuffer)>),
     /// Nothing may come, or this error is why.

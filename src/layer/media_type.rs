@@ -23,6 +23,8 @@ impl MediaType {
         let mut values = headers.get_all(CONTENT_TYPE).iter();
         match (values.next(), values.next()) {
             (None, _) => Self::Missing,
+            // What almost all say.
+            (Some(value), None) if value == "application/json" => Self::Json,
             (Some(value), None) => value.to_str().map_or(Self::Unclear, Self::parse),
             (Some(_), Some(_)) => Self::Unclear,
         }

@@ -73,9 +73,9 @@ fn processor(cipher: &FieldCipher, headers: &HeaderMap) -> Result<Processor, Err
         return Err(unsupported("an encoded body cannot be looked into; send it with no Content-Encoding"));
     }
     match MediaType::of(headers) {
-        MediaType::Json => Ok(Processor::Json(cipher.json_encryptor())),
-        MediaType::MergePatch => Ok(Processor::Json(cipher.merge_patch_encryptor())),
-        MediaType::Lines => Ok(Processor::Json(cipher.ndjson_encryptor())),
+        MediaType::Json => Ok(Processor::Json(Box::new(cipher.json_encryptor()))),
+        MediaType::MergePatch => Ok(Processor::Json(Box::new(cipher.merge_patch_encryptor()))),
+        MediaType::Lines => Ok(Processor::Json(Box::new(cipher.ndjson_encryptor()))),
         MediaType::JsonPatch => Ok(Processor::json_patch(cipher.clone())),
         MediaType::Other => {
             Err(unsupported("this media type cannot be looked into; send JSON with `Content-Type: application/json`"))

@@ -12,7 +12,6 @@ use crate::error::{Error, ErrorKind};
 
 /// What is done with a response.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
 pub(super) enum Plan {
     /// It holds nothing to open.
     Pass,
@@ -49,7 +48,7 @@ pub(super) fn plan(cipher: &FieldCipher, head: &mut response::Parts, is_head: bo
     if head.status != StatusCode::NOT_MODIFIED {
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
-    Ok(if is_empty { Plan::Empty } else { Plan::Transform(Processor::Json(decryptor)) })
+    Ok(if is_empty { Plan::Empty } else { Plan::Transform(Processor::Json(Box::new(decryptor))) })
 }
 
 fn service(message: &'static str) -> Error {

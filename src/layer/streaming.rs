@@ -23,7 +23,7 @@ pub(super) const PIECE: usize = 64 * 1024;
 /// Transforms the frames of a body one by one, in constant memory.
 pub(super) struct Streaming<B: Body> {
     body: Pin<Box<B>>,
-    stream: JsonStream,
+    stream: Box<JsonStream>,
     limits: Limits,
     fault: Fault,
     received: u64,
@@ -48,7 +48,7 @@ enum State {
 
 /// A body that was taken in so far, and turned out to be too long to be held whole.
 pub(super) struct Flow<D> {
-    pub(super) stream: JsonStream,
+    pub(super) stream: Box<JsonStream>,
     pub(super) received: u64,
     pub(super) out: SecretBuffer,
     /// What is received, but not yet transformed.
