@@ -104,3 +104,11 @@ async fn a_key_that_does_not_exist_is_told() {
     let cause = std::error::Error::source(&error).and_then(std::error::Error::source).unwrap().to_string();
     assert!(cause.contains("NotFoundException"), "{cause}");
 }
+
+#[tokio::test]
+#[ignore = "needs moto: scripts/test"]
+async fn an_answer_that_cannot_be_read_is_not_shown() {
+    let proxy = Proxy::before(&address()).await;
+    let kek = AwsKms::new(client(&proxy.address()), kek().await.name());
+    cases::shows_nothing_of_what_it_cannot_read(&proxy, &kek).await;
+}

@@ -137,3 +137,11 @@ async fn a_service_that_is_away_is_missed_by_nobody_who_runs() {
     let kek = kek_at(&proxy.address(), "spring", &destroyed).await;
     cases::is_missed_by_nobody_who_runs(&proxy, kek, TOO_MANY).await;
 }
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_not_shown() {
+    let (address, destroyed) = mock().await;
+    let proxy = Proxy::before(&address).await;
+    let kek = kek_at(&proxy.address(), "spring", &destroyed).await;
+    cases::shows_nothing_of_what_it_cannot_read(&proxy, &kek).await;
+}

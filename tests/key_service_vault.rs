@@ -31,7 +31,7 @@ async fn kek_with(options: Value) -> (String, Arc<VaultTransit>) {
     let key =
         format!("{:016x}", u64::from_be_bytes(SecretKey::generate().unwrap().expose_secret()[..8].try_into().unwrap()));
     write(&format!("transit/keys/{key}"), options).await;
-    let kek = VaultTransit::new(reqwest::Client::new(), &address(), "root", &key).unwrap();
+    let kek = VaultTransit::new(reqwest::Client::builder(), &address(), "root", &key).unwrap();
     (key, Arc::new(kek))
 }
 
@@ -68,7 +68,7 @@ async fn a_stolen_keyring_opens_nothing_of_a_shredded_epoch() {
 async fn a_service_that_is_away_is_missed_by_nobody_who_runs() {
     let proxy = Proxy::before(&address()).await;
     let (key, _) = kek_with(json!({ "derived": true })).await;
-    let kek = VaultTransit::new(reqwest::Client::new(), &proxy.address(), "root", &key).unwrap();
+    let kek = VaultTransit::new(reqwest::Client::builder(), &proxy.address(), "root", &key).unwrap();
     cases::is_missed_by_nobody_who_runs(&proxy, Arc::new(kek), TOO_MANY).await;
 }
 
@@ -125,15 +125,32 @@ async fn a_key_that_ignores_its_context_is_refused() {
 #[ignore = "needs OpenBao: scripts/test"]
 async fn a_token_without_permission_is_told_and_not_shown() {
     let (key, _) = kek_with(json!({ "derived": true })).await;
-    let kek = VaultTransit::new(reqwest::Client::new(), &address(), "s.secret-token", &key).unwrap();
+    let kek = VaultTransit::new(reqwest::Client::builder(), &address(), "s.secret-token", &key).unwrap();
     let error = Keyring::create("customers", &kek).await.unwrap_err();
     let shown = format!("{error} {error:?} {kek:?}");
     assert!(shown.contains("permission denied") && !shown.contains("s.secret-token"), "{shown}");
 }
 
+/// Whoever answers in Vault's place could have the token sent elsewhere.
+#[tokio::test]
+async fn the_token_is_not_sent_where_an_answer_points() {
+    let there = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let answer = format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n",
+        there.local_addr().unwrap()
+    );
+    let proxy = Proxy::before("127.0.0.1:1").await;
+    proxy.set(cases::Line::Answering(answer.leak()));
+    let kek = VaultTransit::new(reqwest::Client::builder(), &proxy.address(), "root", "spring").unwrap();
+    let error = Keyring::create("customers", &kek).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::KeyService);
+    let visited = tokio::time::timeout(std::time::Duration::from_millis(200), there.accept()).await;
+    assert!(visited.is_err(), "somebody came");
+}
+
 #[test]
 fn an_address_that_would_show_the_token_is_refused() {
-    let make = |address| VaultTransit::new(reqwest::Client::new(), address, "root", "spring");
+    let make = |address| VaultTransit::new(reqwest::Client::builder(), address, "root", "spring");
     for address in ["http://vault.internal:8200", "ftp://127.0.0.1", "vault", "http://127.0.0.1.example.com"] {
         assert_eq!(make(address).unwrap_err().kind(), ErrorKind::KeyService, "{address}");
     }
@@ -143,6 +160,15 @@ fn an_address_that_would_show_the_token_is_refused() {
         assert_eq!(make(address).unwrap().name(), "vault:transit/spring");
     }
     for key in ["", "a/b", "a?b", "a b", "a\nb", "../x"] {
-        assert!(VaultTransit::new(reqwest::Client::new(), "https://vault", "root", key).is_err(), "{key:?}");
+        assert!(VaultTransit::new(reqwest::Client::builder(), "https://vault", "root", key).is_err(), "{key:?}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn an_answer_that_cannot_be_read_is_not_shown() {
+    let proxy = Proxy::before(&address()).await;
+    let (key, _) = kek_with(json!({ "derived": true })).await;
+    let kek = VaultTransit::new(reqwest::Client::builder(), &proxy.address(), "root", &key).unwrap();
+    cases::shows_nothing_of_what_it_cannot_read(&proxy, &kek).await;
 }

@@ -131,6 +131,28 @@ pub(crate) async fn an_epoch_dies(
     assert_eq!(error.kind(), ErrorKind::KeyService);
 }
 
+/// An answer that cannot be read may hold a key: nothing of it is shown.
+pub(crate) async fn shows_nothing_of_what_it_cannot_read(proxy: &Proxy, kek: &dyn KeyService) {
+    let context = WrapContext::keyring_authentication("customers").unwrap();
+    let wrapped = kek.wrap(&SecretKey::generate().unwrap(), &context).await.unwrap();
+    for body in [
+        r#"{"Plaintext":"c2VjcmV0","plaintext":"c2VjcmV0","data":{"plaintext":"c2VjcmV0"}}"#,
+        r#"{"Plaintext":"c2VjcmV0!","plaintext":"c2VjcmV0!","data":{"plaintext":"c2VjcmV0!"}}"#,
+        r#"{"Plaintext":["c2VjcmV0"],"plaintext":["c2VjcmV0"],"data":["c2VjcmV0"]}"#,
+        r#"{"Plaintext":"c2VjcmV0","plaintext":"c2VjcmV0","data":{"plaintext":"c2VjcmV0""#,
+        "c2VjcmV0",
+    ] {
+        for status in ["200 OK", "400 Bad Request", "500 Internal Server Error"] {
+            let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+            proxy.set(Line::Answering(format!("{head}\r\nconnection: close\r\n\r\n{body}").leak()));
+            let error = kek.unwrap(&wrapped, &context).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::KeyService);
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("c2VjcmV0") && !shown.contains("secret"), "{status} {body}: {shown}");
+        }
+    }
+}
+
 /// Whatever becomes of the service, what is in memory goes on, nothing turns into plaintext, and who starts is told.
 pub(crate) async fn is_missed_by_nobody_who_runs(
     proxy: &Proxy,

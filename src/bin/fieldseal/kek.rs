@@ -82,7 +82,8 @@ fn vault(place: &str) -> Result<Box<dyn KeyService>, Failure> {
         || Failure::Usage("a key in Vault is named as vault:MOUNT/KEY, such as vault:transit/spring".to_owned());
     let (mount, key) = place.rsplit_once('/').ok_or_else(usage)?;
     let (address, token) = (variable(["VAULT_ADDR", "BAO_ADDR"])?, variable(["VAULT_TOKEN", "BAO_TOKEN"])?);
-    let service = fieldseal::keys::VaultTransit::new(reqwest::Client::new(), &address, token.trim(), key)?.mount(mount);
+    let service =
+        fieldseal::keys::VaultTransit::new(reqwest::Client::builder(), &address, token.trim(), key)?.mount(mount);
     patient(match env::var("VAULT_NAMESPACE") {
         Ok(namespace) => service.namespace(&namespace)?,
         Err(_) => service,

@@ -7,7 +7,7 @@ use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_kms::Client;
-use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
 use zeroize::Zeroize;
 
@@ -120,10 +120,7 @@ impl KeyService for AwsKms {
 }
 
 /// What KMS refuses for good is told from what may pass.
-fn fault<E>(error: &SdkError<E>) -> Error
-where
-    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-{
+fn fault<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Error {
     const PASSING: [&str; 8] = [
         "ThrottlingException",
         "RequestLimitExceeded",
@@ -134,16 +131,30 @@ where
         "InternalFailure",
         "ServiceUnavailable",
     ];
-    let code = error.code().map(str::to_owned);
-    let cause = match (&code, error.message()) {
-        (Some(code), message) => format!("AWS KMS: {code}: {}", message.unwrap_or("no message")),
-        (None, _) => format!("AWS KMS: {}", DisplayErrorContext(error)),
+    // Never the whole of the error, whose `Debug` holds the answer: in one that cannot be read stands a key, maybe.
+    let (is_refused, cause) = match (error, error.code()) {
+        (SdkError::ServiceError(answer), Some(code)) => {
+            let is_refused = !answer.raw().status().is_server_error() && !PASSING.contains(&code);
+            (is_refused, format!("{code}: {}", error.message().unwrap_or("no message")))
+        }
+        (SdkError::ServiceError(answer), None) => (false, format!("status {}", answer.raw().status())),
+        (SdkError::DispatchFailure(failure), _) => match failure.as_connector_error() {
+            Some(cause) => (false, format!("it cannot be reached: {}", chain(cause))),
+            None => (false, "it cannot be reached".to_owned()),
+        },
+        (SdkError::TimeoutError(_), _) => (false, "no answer in time".to_owned()),
+        (SdkError::ConstructionFailure(_), _) => {
+            (true, "no request can be made: are there a region and credentials?".to_owned())
+        }
+        _ => (false, "its answer cannot be read".to_owned()),
     };
-    let is_answered = error.raw_response().is_some_and(|answer| !answer.status().is_server_error());
-    match code {
-        Some(code) if !PASSING.contains(&&*code) && is_answered => Error::key_service_refusal(cause),
-        _ => Error::key_service(cause),
-    }
+    let cause = format!("AWS KMS: {cause}");
+    if is_refused { Error::key_service_refusal(cause) } else { Error::key_service(cause) }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl fmt::Debug for AwsKms {

@@ -80,9 +80,19 @@ impl KeyService for GcpKms {
 
 /// What Cloud KMS refuses for good is told from what may pass.
 fn fault(error: &ServiceError) -> Error {
-    let status = error.http_status_code().unwrap_or_default();
-    let cause = format!("Google Cloud KMS: {error}");
-    let is_refused = matches!(status, 400..=499) && status != 408 && status != 429;
+    // Never what the client makes of an answer that it cannot read: a key may stand in it.
+    let cause = match error.status() {
+        Some(status) => format!("{}: {}", status.code, status.message),
+        None if error.is_timeout() || error.is_exhausted() => "no answer in time".to_owned(),
+        None if error.is_connect() || error.is_io() => "it cannot be reached".to_owned(),
+        None if error.is_authentication() => "no credentials can be had".to_owned(),
+        None => {
+            error.http_status_code().map_or("its answer cannot be read".to_owned(), |code| format!("status {code}"))
+        }
+    };
+    let cause = format!("Google Cloud KMS: {cause}");
+    let code = error.http_status_code().unwrap_or_default();
+    let is_refused = matches!(code, 400..=499) && !matches!(code, 408 | 429);
     if is_refused || error.is_deserialization() { Error::key_service_refusal(cause) } else { Error::key_service(cause) }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::{Client, StatusCode, Url, header::HeaderValue};
+use reqwest::header::HeaderValue;
+use reqwest::redirect;
+use reqwest::{Client, ClientBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -37,7 +39,7 @@ use crate::secret::SecretKey;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let token = std::fs::read_to_string("/run/secrets/vault-token")?;
-/// let service = VaultTransit::new(reqwest::Client::new(), "https://vault.internal:8200", token.trim(), "customers-spring")?;
+/// let service = VaultTransit::new(reqwest::Client::builder(), "https://vault.internal:8200", token.trim(), "customers-spring")?;
 /// let keys = Keys::open(KeyringFile::new("keyring.json"), Resilient::new(service)).await?;
 /// # Ok(())
 /// # }
@@ -57,12 +59,13 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 
 impl VaultTransit {
     /// Uses the key called `key` in the engine mounted at `transit`, at a server whose `address` begins with `https`, or
-    /// with `http` on this machine. The key-encryption key's name in the keyring is `vault:transit/KEY`.
+    /// with `http` on this machine. `client` knows the certificates; redirections are not followed, whatever it says,
+    /// since the token would be sent along. The key-encryption key's name in the keyring is `vault:transit/KEY`.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::KeyService`] where address, token or key cannot be used.
-    pub fn new(client: Client, address: &str, token: &str, key: &str) -> Result<Self, Error> {
+    pub fn new(client: ClientBuilder, address: &str, token: &str, key: &str) -> Result<Self, Error> {
         let unusable = |what: &str| Error::new(ErrorKind::KeyService, format!("the {what} of Vault cannot be used"));
         let address = Url::parse(address).map_err(|_| unusable("address"))?;
         let is_near = matches!(address.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
@@ -77,6 +80,7 @@ impl VaultTransit {
         if key.is_empty() || key.contains(['/', '?', '#', '%']) || key.chars().any(|c| c.is_control() || c == ' ') {
             return Err(unusable("name of the key"));
         }
+        let client = client.redirect(redirect::Policy::none()).build().map_err(Error::key_service)?;
         Ok(Self { client, address, token, namespace: None, mount, key: key.to_owned(), name })
     }
 
