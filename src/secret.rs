@@ -123,6 +123,12 @@ impl SecretBuffer {
         Self(Vec::with_capacity(capacity))
     }
 
+    /// Takes the first `length` bytes away. What moved up leaves no copy beyond the buffer's own room.
+    pub(crate) fn remove_front(&mut self, length: usize) {
+        self.0.copy_within(length.., 0);
+        self.0.truncate(self.0.len() - length);
+    }
+
     /// Empties the buffer. What it held is overwritten at the next use, or on drop.
     pub(crate) fn clear(&mut self) {
         self.0.clear();

@@ -5,18 +5,23 @@
 
 mod support;
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fieldseal::audit::AuditKind;
 use fieldseal::keys::{DataKey, KeyId, SecretKey};
+use fieldseal::layer::FieldBody;
 use fieldseal::{FieldCipher, FieldEncryptionLayer};
+use http::Request;
 use http::header::CONTENT_TYPE;
 use support::{
     CUSTOMER, Entry, Frames, JSON, Ledger, RawReply, Recorder, STORED_CUSTOMER, Server, cipher, keys, layer, masked,
     policy, token,
 };
 use tokio::io::AsyncWriteExt;
+use tower::{Layer, ServiceExt};
 
 const NDJSON: &str = "application/x-ndjson";
 
@@ -357,9 +362,12 @@ async fn a_token_beside_the_body_is_refused_and_audited() {
         (format!("/customers?q={token}"), None),
         (format!("/customers?a=1&q[]={encoded}&b"), None),
         (format!("/customers?{token}"), None),
+        (format!("/customers?q=%20{}%20{}", &token[..40], &token[40..]), None),
         ("/customers".to_owned(), Some(token.clone())),
         ("/customers".to_owned(), Some(format!("Bearer {token}, x"))),
         ("/customers".to_owned(), Some(format!("a={token}; b=2"))),
+        ("/customers".to_owned(), Some(format!("a={encoded}"))),
+        ("/customers".to_owned(), Some(format!("a={token}-"))),
     ] {
         let ledger = Ledger::default();
         let recorder = Recorder::echoing();
@@ -371,6 +379,18 @@ async fn a_token_beside_the_body_is_refused_and_audited() {
         server.send(request.body(Body::empty()).unwrap()).await.refusal(422, "token_submitted");
         assert_eq!(recorder.calls(), 0, "{target}");
         assert_eq!(ledger.events(), [untagged()]);
+    }
+    // In the authority, which HTTP/2 always has, and in the method.
+    for (method, uri) in [("GET", format!("http://{token}/")), (&token[..], "/".to_owned())] {
+        let recorder = Recorder::echoing();
+        let inner = recorder.clone();
+        let service = layer().layer(tower::service_fn(move |request: Request<FieldBody<Body>>| {
+            let response = inner.clone().handle(request);
+            async move { Ok::<_, Infallible>(response.await) }
+        }));
+        let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+        let response = service.oneshot(request).await.unwrap();
+        assert_eq!((response.status().as_u16(), recorder.calls()), (422, 0));
     }
     // What only begins like one is text.
     let recorder = Recorder::echoing();

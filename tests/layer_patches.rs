@@ -364,28 +364,40 @@ async fn a_json_patch_under_another_media_type_carries_nothing_in() {
         r#"[{"\u006fp":"repl\u0061ce","p\u0061th":"\u002fphone","value":"+65 9123 4567"}]"#.to_owned(),
         r#"[{"op":"move","from":"/note","path":"/phone"}]"#.to_owned(),
         r#"[{"op":"replace","path":"","value":{"mobile":"+65 9123 4567"}}]"#.to_owned(),
+        // An enumeration is also read from an object, and a record from an array of its members.
+        r#"[{"op":{"replace":null},"path":"/phone","value":"+65 9123 4567"}]"#.to_owned(),
+        r#"[{"path":"/phone","op":{"repl\u0061ce":null},"value":"+65 9123 4567"}]"#.to_owned(),
+        r#"[["replace","/phone","+65 9123 4567"]]"#.to_owned(),
+        r#"{"patch":[["\u0061dd","\/phone","+65 9123 4567"]]}"#.to_owned(),
+        r#"[[{"replace":[]},"/phone","+65 9123 4567"]]"#.to_owned(),
     ];
     for media_type in [JSON, MERGE, "application/patch+json", "application/scim+json", "text/json"] {
         for document in &documents {
             refuses(layer(), media_type, document, 422, "refused").await;
         }
     }
-    for cut in 1..documents[3].len() {
-        let recorder = Recorder::answering(JSON, "{}");
-        let server = Server::axum(layer().whole_body_limit(0), &recorder).await;
-        let request = server.request("PATCH", "/customers/7").header(CONTENT_TYPE, JSON);
-        let body = Frames::cut(documents[3].as_bytes(), &[cut]).into_body();
-        let _ = server.try_send(request.body(body).unwrap()).await;
-        let carried = recorder.received().iter().any(|seen| seen.body.is_ok());
-        assert!(!carried, "cut at {cut}");
+    for document in [&documents[3], &documents[7], &documents[9]] {
+        for cut in 1..document.len() {
+            let recorder = Recorder::answering(JSON, "{}");
+            let server = Server::axum(layer().whole_body_limit(0), &recorder).await;
+            let request = server.request("PATCH", "/customers/7").header(CONTENT_TYPE, JSON);
+            let body = Frames::cut(document.as_bytes(), &[cut]).into_body();
+            let _ = server.try_send(request.body(body).unwrap()).await;
+            let carried = recorder.received().iter().any(|seen| seen.body.is_ok());
+            assert!(!carried, "{document} cut at {cut}");
+        }
     }
     // As a patch of a vendor's own name it is one.
     let (seen, _) = patched(patch_layer(), "application/vnd.shop.json-patch+json", &documents[0]).await;
     assert_eq!(masked(&seen.unwrap()), r#"[{"op":"replace","path":"/phone","value":"<112>"}]"#);
     // What is no operation passes.
-    for document in
-        [r#"{"op":"open","path":"/phone"}"#, r#"{"op":"add","path":"phone"}"#, r#"[{"op":"add"},{"path":"/x"}]"#]
-    {
+    for document in [
+        r#"{"op":"open","path":"/phone"}"#,
+        r#"{"op":"add","path":"phone"}"#,
+        r#"[{"op":"add"},{"path":"/x"}]"#,
+        r#"{"op":{"kind":"add"},"path":"/x"}"#,
+        r#"{"tags":["fresh",""],"lines":["Blk\n1","/"],"pair":["x","add","/y"]}"#,
+    ] {
         passes(layer(), JSON, document, document).await;
     }
 }

@@ -18,7 +18,7 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use support::{
     CUSTOMER, Frames, JSON, RawReply, Recorder, Reply, STORED_CUSTOMER, Server, cipher, http_2_client, layer, list,
-    masked, trailers, within,
+    masked, token, trailers, within,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -196,6 +196,10 @@ async fn trailers_of_a_request_reach_the_service_without_digests() {
             .collect();
         names.sort_unstable();
         assert_eq!(names, [("x-count", "1"), ("x-last", "2")]);
+        let sent = format!("x-count: {}\r\n", token("phone", "+65 9123 4567"));
+        let body = chunked(CUSTOMER.as_bytes(), 10, &sent);
+        let reply = server.raw([format!("{head}trailer: x-count\r\n\r\n").as_bytes(), &body].concat()).await;
+        assert!(reply.head.starts_with("http/1.1 422 "), "{}", reply.head);
     }
 }
 

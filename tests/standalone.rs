@@ -282,12 +282,7 @@ fn a_token_is_opened_only_where_the_policy_tags_it() {
 fn what_a_token_holds_is_not_looked_at_again() {
     let cipher = cipher();
     let token = cipher.encrypt_value("phone", "x").unwrap();
-    for value in [
-        format!("[\"{token}\"]"),
-        format!("{{\"phone\":\"{token}\"}}"),
-        format!("\" {token}\""),
-        format!("\"{token}{token}\""),
-    ] {
+    for value in [format!("\" {token}\""), format!("\"{token}{token}\""), format!("\"\\n{token}.\"")] {
         let document = format!("{{\"phone\":{value}}}");
         let stored = cipher.encrypt_json(document.as_bytes()).unwrap();
         assert_eq!(tokens(&stored).len(), 1);
@@ -626,11 +621,57 @@ fn a_token_at_an_untagged_place_is_refused_and_audited_and_stays_closed() {
         assert_eq!(cipher.decrypt_json(document.as_bytes()).unwrap(), document.as_bytes());
         assert_eq!(log.take(), []);
     }
-    // Where the string ends before a token is whole, or goes on behind it, it is text.
-    for text in ["fs1.", "fs1.AQ", &token[..token.len() - 1], &format!("{token}."), &format!(" {token}")] {
+    // Where the string ends before a token is whole, it is text.
+    for text in ["fs1.", "fs1.AQ", &token[..token.len() - 1], &token.replace("fs1.", "fs1. , .")] {
         let document = format!("{{\"bio\":\"{text}\"}}");
         assert_eq!(cipher.encrypt_json(document.as_bytes()).unwrap(), document.as_bytes());
     }
+}
+
+/// A service that trims what it stores, or takes blanks out of it, would store the token.
+#[test]
+fn a_token_is_refused_whatever_stands_around_and_within_it_and_however_it_is_cut() {
+    let cipher = cipher();
+    let token = cipher.encrypt_value("phone", "x").unwrap();
+    let escaped: String = token.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let (front, back) = token.split_at(50);
+    for text in [
+        format!(" {token}"),
+        format!("{token}\\n"),
+        format!("Ring {token}. Twice."),
+        format!("{front} {back}"),
+        format!("{front}\\t\u{a0}{back}"),
+        format!("\\\"{token}\\\""),
+        format!(" {escaped} "),
+    ] {
+        for document in [
+            format!("[1,\"{text}\"]"),
+            format!("{{\"bio\":\"{text}\"}}"),
+            format!("{{\"{text}\":1}}"),
+            format!("{{\"phone\":{{\"a\":[\"{text}\"]}}}}"),
+            format!("{{\"phone\":{{\"{text}\":0}}}}"),
+        ] {
+            for length in [1, 7, 64, document.len()] {
+                let mut stream = cipher.json_encryptor();
+                let mut out = Vec::new();
+                let result = document.as_bytes().chunks(length).try_for_each(|chunk| stream.feed(chunk, &mut out));
+                let error = result.and_then(|()| stream.finish(&mut out)).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::TokenSubmitted, "{document} in pieces of {length}");
+            }
+        }
+    }
+}
+
+/// A client's document stands deeper in what the service makes of it, and must not break the answers for everybody.
+#[test]
+fn what_came_in_can_be_read_within_a_document_of_the_service() {
+    let cipher = cipher();
+    let deepest = format!("{}{}", "[".repeat(128), "]".repeat(128));
+    let stored = cipher.encrypt_json(deepest.as_bytes()).unwrap();
+    let listed = [b"{\"data\":{\"items\":[", &stored[..], b"]}}"].concat();
+    assert_eq!(cipher.decrypt_json(&listed).unwrap(), listed);
+    let over = "[".repeat(1025);
+    assert!(cipher.decrypt_json(over.as_bytes()).unwrap_err().to_string().contains("1,024"));
 }
 
 // Lengths

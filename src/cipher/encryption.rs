@@ -9,8 +9,9 @@ use crate::audit::AuditKind;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::crypto::token::{self, SHORTEST_TEXT, TEXT_MARK};
 use crate::crypto::token_encryptor::TokenEncryptor;
+use crate::crypto::token_search;
 use crate::error::{Error, ErrorKind};
-use crate::json::{self, Longest, Mark, Visitor};
+use crate::json::{self, Longest, Visitor};
 use crate::keys::Term;
 use crate::policy::{FieldIndex, Policy};
 
@@ -30,6 +31,11 @@ impl Encryption {
 
     pub(super) fn for_merge_patch(self) -> Self {
         Self { is_merge_patch: true, ..self }
+    }
+
+    #[cfg(feature = "layer")]
+    pub(super) fn cipher(&self) -> &FieldCipher {
+        &self.cipher
     }
 
     pub(super) fn policy(&self) -> &Arc<Policy> {
@@ -126,16 +132,16 @@ impl Visitor for Encryption {
         Error::new(ErrorKind::TooLarge, format!("a value of `{field}` is longer than 1 MiB"))
     }
 
-    fn mark(&self) -> Option<Mark> {
-        Some(Mark { text: TEXT_MARK.as_bytes(), shortest: SHORTEST_TEXT })
+    fn shortest_untagged(&self) -> Option<usize> {
+        Some(SHORTEST_TEXT)
     }
 
     /// Tokens stand only in storage. One that comes in where nothing is tagged may still be on its way to a place where
     /// it would be opened: by an alias, from an array, in a copy that the service makes.
-    fn untagged(&self, text: &[u8]) -> Result<(), Error> {
-        let Some(key_id) = token::recognize(text) else { return Ok(()) };
-        self.cipher.record_elsewhere(AuditKind::TokenSubmitted, key_id);
-        Err(Error::new(ErrorKind::TokenSubmitted, "the document holds an encrypted token where nothing is tagged"))
+    fn untagged(&self, text: &[u8], is_whole: bool) -> Result<usize, Error> {
+        let seen = if is_whole { text.len() } else { token_search::unfinished(text) };
+        self.cipher.refuse_token(&text[..seen])?;
+        Ok(seen)
     }
 
     fn end_document(&mut self) {

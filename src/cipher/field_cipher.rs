@@ -10,10 +10,9 @@ use super::stream::JsonStream;
 use crate::audit::{Audit, AuditEvent, AuditKind, TracingAudit};
 use crate::crypto::associated_data::AssociatedData;
 use crate::crypto::key_id::KeyId;
-use crate::error::Error;
+use crate::crypto::token_search;
+use crate::error::{Error, ErrorKind};
 use crate::json::Framing;
-#[cfg(feature = "layer")]
-use crate::json::Visitor as _;
 use crate::keys::Keys;
 use crate::policy::{FieldIndex, Policy};
 
@@ -199,19 +198,16 @@ impl FieldCipher {
         self.record_many(kind, field, key_id, 1);
     }
 
-    /// Refuses text that is a token, where no field is meant to stand.
+    /// Refuses text in which a token stands, where no field is meant to stand.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TokenSubmitted`](crate::ErrorKind::TokenSubmitted).
-    #[cfg(feature = "layer")]
+    /// [`ErrorKind::TokenSubmitted`].
     pub(crate) fn refuse_token(&self, text: &[u8]) -> Result<(), Error> {
-        Encryption::new(self.clone()).untagged(text)
-    }
-
-    pub(super) fn record_elsewhere(&self, kind: AuditKind, key_id: KeyId) {
-        let (collection, key_id) = (self.policy().collection(), Some(key_id));
-        self.0.audit.record(&AuditEvent { kind, collection, field: "", key_id, count: 1 });
+        let Some(key_id) = token_search::find(text) else { return Ok(()) };
+        let (kind, collection) = (AuditKind::TokenSubmitted, self.policy().collection());
+        self.0.audit.record(&AuditEvent { kind, collection, field: "", key_id: Some(key_id), count: 1 });
+        Err(Error::new(ErrorKind::TokenSubmitted, "an encrypted token was handed in where nothing is tagged"))
     }
 
     pub(super) fn record_many(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>, count: u64) {

@@ -6,9 +6,11 @@ use zeroize::Zeroize;
 
 use super::decryption::Decryption;
 use super::encryption::Encryption;
+#[cfg(feature = "layer")]
+use super::field_cipher::FieldCipher;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::error::Error;
-use crate::json::{Flow, Framing, Mark, Transformer, Visitor};
+use crate::json::{Flow, Framing, Transformer, Visitor};
 use crate::policy::{FieldIndex, Policy};
 
 /// The longest JSON text of a token that is looked at: base64 of the longest one, with room for escapes.
@@ -92,6 +94,15 @@ impl JsonStream {
         self.transformer.finish(&mut self.direction, out)
     }
 
+    /// The cipher, where it encrypts: what comes beside the documents must hold no token.
+    #[cfg(feature = "layer")]
+    pub(crate) fn inward(&self) -> Option<&FieldCipher> {
+        match &self.direction {
+            Direction::Encrypt(encryption) => Some(encryption.cipher()),
+            Direction::Decrypt(_) => None,
+        }
+    }
+
     pub(super) fn run(mut self, document: &[u8]) -> Result<Vec<u8>, Error> {
         let room = match self.direction {
             // A token is about three times as long as a short value.
@@ -137,17 +148,17 @@ impl Visitor for Direction {
         }
     }
 
-    fn mark(&self) -> Option<Mark> {
+    fn shortest_untagged(&self) -> Option<usize> {
         match self {
-            Self::Encrypt(encryption) => encryption.mark(),
+            Self::Encrypt(encryption) => encryption.shortest_untagged(),
             Self::Decrypt(_) => None,
         }
     }
 
-    fn untagged(&self, text: &[u8]) -> Result<(), Error> {
+    fn untagged(&self, text: &[u8], is_whole: bool) -> Result<usize, Error> {
         match self {
-            Self::Encrypt(encryption) => encryption.untagged(text),
-            Self::Decrypt(_) => Ok(()),
+            Self::Encrypt(encryption) => encryption.untagged(text, is_whole),
+            Self::Decrypt(_) => Ok(text.len()),
         }
     }
 

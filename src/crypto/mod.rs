@@ -12,4 +12,5 @@ pub(crate) mod random;
 pub(crate) mod token;
 pub(crate) mod token_decryptor;
 pub(crate) mod token_encryptor;
+pub(crate) mod token_search;
 pub(crate) mod xaes;

@@ -18,7 +18,4 @@ mod watch;
 pub(crate) use patch::{Longest, transform_patch};
 pub(crate) use string::unescape;
 pub(crate) use transformer::Transformer;
-pub(crate) use visitor::{Flow, Framing, Mark, Visitor};
-
-/// How deep objects and arrays may stand in each other.
-pub(crate) const DEEPEST: usize = 128;
+pub(crate) use visitor::{Flow, Framing, Visitor};

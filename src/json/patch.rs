@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::pointer::{self, Target, check_shift, refused};
 use super::transformer::Transformer;
-use super::visitor::{Flow, Framing, Mark, Visitor};
+use super::visitor::{Flow, Framing, Visitor};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, FieldIndex, State};
 
@@ -79,7 +79,7 @@ pub(crate) fn transform_patch(
         let operation: Operation<'_> = operation.map_err(|_| malformed())?;
         let pointers = [Some(&operation.path), operation.from.as_ref()];
         for name in pointers.into_iter().flatten().flat_map(|pointer| pointer.split('/')) {
-            visitor.untagged(name.as_bytes())?;
+            visitor.untagged(name.as_bytes(), true)?;
         }
         let Some((target, value)) = check(automaton, &operation)? else { continue };
         let value = value.get().as_bytes();
@@ -174,12 +174,12 @@ impl<V: Visitor> Visitor for Part<'_, V> {
         self.0.too_long(field)
     }
 
-    fn mark(&self) -> Option<Mark> {
-        self.0.mark()
+    fn shortest_untagged(&self) -> Option<usize> {
+        self.0.shortest_untagged()
     }
 
-    fn untagged(&self, text: &[u8]) -> Result<(), Error> {
-        self.0.untagged(text)
+    fn untagged(&self, text: &[u8], is_whole: bool) -> Result<usize, Error> {
+        self.0.untagged(text, is_whole)
     }
 }
 
@@ -195,12 +195,12 @@ impl<V: Visitor> Visitor for Looked<'_, V> {
         malformed()
     }
 
-    fn mark(&self) -> Option<Mark> {
-        self.0.and_then(V::mark)
+    fn shortest_untagged(&self) -> Option<usize> {
+        self.0.and_then(V::shortest_untagged)
     }
 
-    fn untagged(&self, text: &[u8]) -> Result<(), Error> {
-        self.0.map_or(Ok(()), |visitor| visitor.untagged(text))
+    fn untagged(&self, text: &[u8], is_whole: bool) -> Result<usize, Error> {
+        self.0.map_or(Ok(text.len()), |visitor| visitor.untagged(text, is_whole))
     }
 }
 

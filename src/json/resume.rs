@@ -1,5 +1,7 @@
 //! Tokens that the chunk before ended in.
 
+use zeroize::Zeroizing;
+
 use super::number;
 use super::position::{Begun, Expects, Position};
 use super::string::{self, Scan};
@@ -28,6 +30,10 @@ impl Transformer {
                 match scan {
                     Scan::End(quote) => {
                         self.name.push(automaton, &input[..quote]);
+                        if position.innermost.marks.is_operation {
+                            let name = Zeroizing::new(self.name.held().to_vec());
+                            self.mark_around(&name)?;
+                        }
                         position.watch = Watch::of_escaped(self.name.held());
                         position.here = self.member(automaton, position.innermost.state)?;
                         position.expects = Expects::Colon;
@@ -76,14 +82,18 @@ impl Transformer {
         rest: &[u8],
         at: usize,
     ) -> Result<(), Error> {
-        if position.tagged.is_some() {
-            return Ok(());
-        }
+        let watch = match position.tagged {
+            None => watch,
+            // A tagged string is seen whole by the visitor.
+            Some((_, depth)) if depth == self.outer.len() => return Ok(()),
+            Some(_) => Watch::Nothing,
+        };
         let (part, ended) = match scan {
             Scan::End(quote) => (&rest[..quote - at], true),
             Scan::More(_) => (rest, false),
         };
-        self.go_on_suspecting(part, ended, watch, &mut position.innermost.marks, visitor)
+        self.go_on_suspecting(part, visitor)?;
+        if ended { self.end_suspecting(watch, &mut position.innermost.marks, visitor) } else { Ok(()) }
     }
 
     pub(super) fn go_on_in_literal(

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::DEEPEST;
 use super::name::{self, Name};
 use super::number::{self, NumberState};
 use super::position::{Begun, Container, Expects, Kind, Position, is_blank, literal};
@@ -15,7 +14,7 @@ use crate::secret::SecretBuffer;
 
 /// Rewrites tagged values of JSON documents that arrive in chunks.
 ///
-/// Strict: what RFC 8259 does not allow is refused, and so is nesting deeper than [`DEEPEST`]. Everything that is not
+/// Strict: what RFC 8259 does not allow is refused, and so is nesting deeper than [`Flow`] allows. Everything that is not
 /// the text of a tagged value comes out as it came in. What is held back between chunks is a tagged value at most,
 /// and no more than `longest_value` of it.
 pub(crate) struct Transformer {
@@ -167,6 +166,7 @@ impl Transformer {
                         let index = index.saturating_add(1);
                         innermost.kind = Kind::Array(index);
                         here = automaton.element(innermost.state, index);
+                        watch = Watch::of_element(index);
                         expects = Expects::Value;
                     }
                     (b'}', Kind::Object) | (b']', Kind::Array(_)) => {
@@ -186,8 +186,11 @@ impl Transformer {
                     match scan.map_err(|fault| self.malformed(fault))? {
                         Scan::End(quote) => {
                             let name = &input[at..quote];
-                            if name.len() >= shortest && tagged.is_none() {
+                            if name.len() >= shortest {
                                 self.look_at(name, Watch::Nothing, &mut innermost.marks, visitor)?;
+                            }
+                            if innermost.marks.is_operation {
+                                self.mark_around(name)?;
                             }
                             if has_escapes {
                                 watch = Watch::of_escaped(name);
@@ -204,9 +207,7 @@ impl Transformer {
                             expects = Expects::Colon;
                         }
                         Scan::More(state) => {
-                            if tagged.is_none() {
-                                self.suspect(&input[at..], Watch::Nothing, visitor);
-                            }
+                            self.suspect(&input[at..], visitor)?;
                             self.name.begin(automaton, &input[at..], has_escapes);
                             begun = Some(Begun::Name(state));
                             break;
@@ -252,14 +253,20 @@ impl Transformer {
                     let scan = string::scan(input, at, StringState::Text, &mut false);
                     match scan.map_err(|fault| self.malformed(fault))? {
                         Scan::End(quote) => {
-                            if (quote - at >= shortest || watch != Watch::Nothing) && tagged.is_none() {
-                                self.look_at(&input[at..quote], watch, &mut innermost.marks, visitor)?;
+                            let text = &input[at..quote];
+                            if text.len() >= shortest || watch.wants(text) {
+                                match tagged {
+                                    None => self.look_at(text, watch, &mut innermost.marks, visitor)?,
+                                    // The visitor sees it whole.
+                                    Some((_, depth)) if depth == self.outer.len() => {}
+                                    Some(_) => self.look_at(text, Watch::Nothing, &mut innermost.marks, visitor)?,
+                                }
                             }
                             at = quote + 1;
                         }
                         Scan::More(state) => {
-                            if tagged.is_none() {
-                                self.suspect(&input[at..], watch, visitor);
+                            if tagged.is_none_or(|(_, depth)| depth != self.outer.len()) {
+                                self.suspect(&input[at..], visitor)?;
                             }
                             begun = Some(Begun::Text(state));
                             break;
@@ -279,12 +286,13 @@ impl Transformer {
                 } else if byte == b'{' {
                     self.open(innermost, at - 1)?;
                     innermost = Container::new(Kind::Object, here);
+                    innermost.marks.is_operation = watch == Watch::Operation && tagged.is_none();
                     expects = Expects::NameOrEnd;
                 } else if byte == b'[' {
                     self.open(innermost, at - 1)?;
                     self.check_array(automaton, here, innermost.kind)?;
                     innermost = Container::new(Kind::Array(0), here);
-                    watch = Watch::Nothing;
+                    watch = Watch::of_element(0);
                     here = automaton.element(here, 0);
                     expects = Expects::ValueOrEnd;
                 } else if is_blank(byte) {
@@ -331,8 +339,9 @@ impl Transformer {
     }
 
     fn open(&mut self, around: Container, at: usize) -> Result<(), Error> {
-        if self.outer.len() == DEEPEST {
-            return Err(self.malformed((at, "objects and arrays are nested deeper than 128")));
+        let (deepest, message) = self.flow.deepest();
+        if self.outer.len() == deepest {
+            return Err(self.malformed((at, message)));
         }
         self.outer.push(around);
         Ok(())

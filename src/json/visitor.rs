@@ -16,27 +16,21 @@ pub(crate) trait Visitor {
     /// What a value of `field` that is longer than the longest fails with.
     fn too_long(&self, field: FieldIndex) -> Error;
 
-    /// Which strings are shown to [`untagged`](Visitor::untagged), wherever they stand.
-    fn mark(&self) -> Option<Mark> {
+    /// How long an untagged string is at least that is shown to [`untagged`](Visitor::untagged), in raw bytes; nothing
+    /// where none is.
+    fn shortest_untagged(&self) -> Option<usize> {
         None
     }
 
-    /// Looks at an untagged string, or a member's name, that begins with the mark. `text` has no escapes, and is cut
-    /// off where it is longer than anything that is looked for.
-    fn untagged(&self, text: &[u8]) -> Result<(), Error> {
-        let _ = text;
-        Ok(())
+    /// Looks at an untagged string, or a member's name, or, unless it `is_whole`, at a piece of one: all that has come of
+    /// it. `text` has no escapes. Returns how much of it need not be shown again with the next piece.
+    fn untagged(&self, text: &[u8], is_whole: bool) -> Result<usize, Error> {
+        let _ = is_whole;
+        Ok(text.len())
     }
 
     /// Is told that a document ended.
     fn end_document(&mut self) {}
-}
-
-/// Strings that begin with `text` and are at least `shortest` bytes long.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
-    pub(crate) text: &'static [u8],
-    pub(crate) shortest: usize,
 }
 
 /// Which way documents go. Inward, what a service could read otherwise than this parser does is refused.
@@ -44,6 +38,17 @@ pub(crate) struct Mark {
 pub(crate) enum Flow {
     Inward,
     Outward,
+}
+
+impl Flow {
+    /// How deep objects and arrays may stand in each other, and what is said of those that stand deeper.
+    pub(super) fn deepest(self) -> (usize, &'static str) {
+        match self {
+            Self::Inward => (128, "objects and arrays are nested deeper than 128"),
+            // A service puts what it stores into documents of its own.
+            Self::Outward => (1024, "objects and arrays are nested deeper than 1,024"),
+        }
+    }
 }
 
 /// How documents follow each other.

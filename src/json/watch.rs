@@ -1,13 +1,18 @@
 //! Untagged strings that must not pass inward: tokens, wherever they stand, and operations of a JSON Patch that is sent
 //! as something else.
 
+use memchr::memchr;
+
 use super::string;
 use super::transformer::Transformer;
 use super::visitor::{Flow, Visitor};
 use crate::error::{Error, ErrorKind};
+use crate::secret::SecretBuffer;
 
 /// Longer than any token that is not escaped character by character.
 const LONGEST_HELD: usize = 4 << 20;
+/// Longer than the name of any operation, however it is spelled.
+const LONGEST_HEAD: usize = 64;
 const OPERATIONS: [&[u8]; 6] = [b"add", b"remove", b"replace", b"move", b"copy", b"test"];
 
 /// What the member whose value comes next is called.
@@ -25,6 +30,8 @@ pub(super) enum Watch {
 pub(super) struct Marks {
     operation: bool,
     pointer: bool,
+    /// It is the value of `op`, or stands where an array has it.
+    pub(super) is_operation: bool,
 }
 
 impl Watch {
@@ -38,6 +45,26 @@ impl Watch {
         }
     }
 
+    /// Returns whether a string that begins like `text` is worth a closer look.
+    #[inline]
+    pub(super) fn wants(self, text: &[u8]) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Operation => matches!(text.first(), Some(b'a' | b'r' | b'm' | b'c' | b't' | b'\\')),
+            Self::Pointer => matches!(text.first(), None | Some(b'/' | b'\\')),
+        }
+    }
+
+    /// What the element at `index` of an array may be: an operation is also read from its members in their order.
+    #[inline]
+    pub(super) fn of_element(index: u32) -> Self {
+        match index {
+            0 => Self::Operation,
+            1 => Self::Pointer,
+            _ => Self::Nothing,
+        }
+    }
+
     /// The same for a name with escapes in it.
     #[cold]
     pub(super) fn of_escaped(name: &[u8]) -> Self {
@@ -47,17 +74,21 @@ impl Watch {
     }
 }
 
-/// The part of an untagged string that earlier chunks held, where it may have to be looked at.
+/// What earlier chunks held of a string that has to be looked at.
 #[derive(Default)]
 pub(super) struct Suspect {
-    text: Vec<u8>,
-    is_held: bool,
+    /// Its beginning, as it is spelled.
+    head: SecretBuffer,
+    /// What has to be looked at again with more behind it, without escapes.
+    plain: SecretBuffer,
+    /// The escape that the chunk before ended in.
+    escape: SecretBuffer,
 }
 
 impl Transformer {
     /// The length, in raw text, from which on an untagged string is looked at.
     pub(super) fn shortest_suspect(&self, visitor: &impl Visitor) -> usize {
-        visitor.mark().filter(|_| self.flow == Flow::Inward).map_or(usize::MAX, |mark| mark.shortest)
+        visitor.shortest_untagged().filter(|_| self.flow == Flow::Inward).unwrap_or(usize::MAX)
     }
 
     /// Looks at an untagged string that stands whole in a chunk, and is long enough or watched.
@@ -72,21 +103,40 @@ impl Transformer {
         if self.flow == Flow::Outward {
             return Ok(());
         }
-        if let Some(mark) = visitor.mark()
-            && may_begin_with(text, mark.text)
-        {
-            let mut plain = Vec::new();
-            // A lone surrogate stands in no token.
-            if string::unescape(text, &mut plain) && plain.starts_with(mark.text) {
-                visitor.untagged(&plain)?;
+        if text.len() >= self.shortest_suspect(visitor) {
+            if memchr(b'\\', text).is_none() {
+                visitor.untagged(text, true)?;
+            } else {
+                let mut plain = SecretBuffer::default();
+                unescape(text, &mut plain);
+                visitor.untagged(plain.as_slice(), true)?;
             }
         }
+        self.mark(text, watch, marks)
+    }
+
+    /// Takes note of what `text` says of its object, or its array, being an operation of a JSON Patch.
+    fn mark(&self, text: &[u8], watch: Watch, marks: &mut Marks) -> Result<(), Error> {
         match watch {
             Watch::Nothing => return Ok(()),
-            Watch::Operation => marks.operation |= OPERATIONS.contains(&text) || text.contains(&b'\\'),
+            Watch::Operation => marks.operation |= is_operation(text),
             Watch::Pointer => marks.pointer |= matches!(text.first(), None | Some(b'/' | b'\\')),
         }
-        if self.finds_patches && marks.operation && marks.pointer {
+        self.check_marks(*marks)
+    }
+
+    /// Takes note of a member called `name` where an operation may be named: what reads an enumeration takes
+    /// `{"replace": null}` for `"replace"`.
+    #[cold]
+    pub(super) fn mark_around(&mut self, name: &[u8]) -> Result<(), Error> {
+        let Some(around) = self.outer.last_mut() else { return Ok(()) };
+        around.marks.operation |= is_operation(name);
+        let marks = around.marks;
+        self.check_marks(marks)
+    }
+
+    fn check_marks(&self, marks: Marks) -> Result<(), Error> {
+        if self.flow == Flow::Inward && self.finds_patches && marks.operation && marks.pointer {
             let message = "an operation of a JSON Patch stands in a document of another media type: send it as \
                            `application/json-patch+json`";
             return Err(Error::new(ErrorKind::Refused, message));
@@ -94,65 +144,87 @@ impl Transformer {
         Ok(())
     }
 
-    /// Holds the beginning of an untagged string that goes on in the next chunk, where it has to be looked at.
-    pub(super) fn suspect(&mut self, part: &[u8], watch: Watch, visitor: &impl Visitor) {
-        let is_held = self.flow == Flow::Inward
-            && (watch != Watch::Nothing || visitor.mark().is_some_and(|mark| may_begin_with(part, mark.text)));
-        self.suspect.is_held = is_held;
-        self.suspect.text.clear();
-        if is_held {
-            self.suspect.text.extend_from_slice(part);
-        }
+    /// Begins with a string that goes on in the next chunk.
+    pub(super) fn suspect(&mut self, part: &[u8], visitor: &impl Visitor) -> Result<(), Error> {
+        self.suspect.head.clear();
+        self.suspect.plain.clear();
+        self.suspect.escape.clear();
+        self.go_on_suspecting(part, visitor)
     }
 
-    /// Goes on holding it, and looks at it where it `ended`.
-    pub(super) fn go_on_suspecting(
-        &mut self,
-        part: &[u8],
-        ended: bool,
-        watch: Watch,
-        marks: &mut Marks,
-        visitor: &impl Visitor,
-    ) -> Result<(), Error> {
-        if !self.suspect.is_held {
+    /// Goes on with one more part of it.
+    pub(super) fn go_on_suspecting(&mut self, part: &[u8], visitor: &impl Visitor) -> Result<(), Error> {
+        if self.flow == Flow::Outward {
             return Ok(());
         }
-        if self.suspect.text.len() + part.len() > LONGEST_HELD {
+        let Suspect { head, plain, escape } = &mut self.suspect;
+        let room = LONGEST_HEAD.saturating_sub(head.len());
+        head.extend_from_slice(&part[..part.len().min(room)]);
+        if visitor.shortest_untagged().is_none() {
+            return Ok(());
+        }
+        if escape.is_empty() {
+            let read = unescape(part, plain);
+            escape.extend_from_slice(&part[read..]);
+        } else {
+            escape.extend_from_slice(part);
+            let read = unescape(escape.as_slice(), plain);
+            escape.remove_front(read);
+        }
+        let seen = visitor.untagged(plain.as_slice(), false)?;
+        plain.remove_front(seen);
+        if plain.len() > LONGEST_HELD {
             let message = "an untagged string of more than 4 MiB begins like an encrypted token";
             return Err(Error::new(ErrorKind::Refused, message));
         }
-        self.suspect.text.extend_from_slice(part);
-        let is_out =
-            watch == Watch::Nothing && visitor.mark().is_none_or(|mark| !may_begin_with(&self.suspect.text, mark.text));
-        if ended {
-            self.suspect.is_held = false;
-            return self.look_at(&self.suspect.text, watch, marks, visitor);
-        }
-        self.suspect.is_held = !is_out;
         Ok(())
+    }
+
+    /// Looks at the string once more, since it ended.
+    pub(super) fn end_suspecting(&self, watch: Watch, marks: &mut Marks, visitor: &impl Visitor) -> Result<(), Error> {
+        if self.flow == Flow::Outward {
+            return Ok(());
+        }
+        visitor.untagged(self.suspect.plain.as_slice(), true)?;
+        self.mark(self.suspect.head.as_slice(), watch, marks)
     }
 }
 
-/// Returns whether a string whose raw text begins with `text` may begin with `mark`, or does.
-fn may_begin_with(text: &[u8], mark: &[u8]) -> bool {
-    let mut rest = text;
-    for &wanted in mark {
-        let (byte, length) = match rest {
-            [] | [b'\\'] => return true,
-            [b'\\', b'u', digits @ ..] => {
-                let Some(digits) = digits.get(..4) else { return true };
-                let code = str::from_utf8(digits).ok().and_then(|digits| u32::from_str_radix(digits, 16).ok());
-                (code, 6)
-            }
-            // No other escape stands for a character of the mark.
-            [byte, ..] => (Some(u32::from(*byte)), 1),
-        };
-        if byte != Some(u32::from(wanted)) {
-            return false;
-        }
-        rest = &rest[length..];
+/// Returns whether `text`, as it is spelled, names an operation of a JSON Patch.
+fn is_operation(text: &[u8]) -> bool {
+    if OPERATIONS.contains(&text) {
+        return true;
     }
-    true
+    let mut plain = SecretBuffer::default();
+    text.len() < LONGEST_HEAD
+        && memchr(b'\\', text).is_some()
+        && unescape(text, &mut plain) == text.len()
+        && OPERATIONS.contains(&plain.as_slice())
+}
+
+/// Appends what `text` stands for, as far as it has come, and returns how much of it that was: it may end within an
+/// escape. Characters beyond ASCII that are written as escapes become a byte that stands in no text.
+fn unescape(text: &[u8], out: &mut SecretBuffer) -> usize {
+    let mut at = 0;
+    while let Some(length) = memchr(b'\\', &text[at..]) {
+        out.extend_from_slice(&text[at..at + length]);
+        at += length;
+        let (byte, length) = match text[at + 1..] {
+            [] => return at,
+            [b'u', ..] if text.len() < at + 6 => return at,
+            [b'u', ..] => {
+                let code =
+                    str::from_utf8(&text[at + 2..at + 6]).ok().and_then(|code| u8::from_str_radix(code, 16).ok());
+                (code.filter(u8::is_ascii).unwrap_or(0xff), 6)
+            }
+            [b'b' | b'f' | b'n' | b'r' | b't', ..] => (b' ', 2),
+            [itself, ..] => (itself, 2),
+        };
+        out.extend_from_slice(&[byte]);
+        at += length;
+    }
+    out.extend_from_slice(&text[at..]);
+    text.len()
 }
 
 #[cfg(test)]
@@ -160,14 +232,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_the_mark_is_seen_however_it_is_cut() {
-        for text in ["fs1.", "\\u0066s1.", "f\\u00731.", "\\u0066\\u0073\\u0031\\u002E", "fs1.more"] {
-            for end in 0..=text.len() {
-                assert!(may_begin_with(&text.as_bytes()[..end], b"fs1."), "{}", &text[..end]);
+    fn every_spelling_is_read_however_it_is_cut() {
+        let text = br#"f\u0073\u0031\u002E \\ \" \/ \n \u00e9 \ud83d\ude00 x"#;
+        let mut whole = SecretBuffer::default();
+        assert_eq!(unescape(text, &mut whole), text.len());
+        assert_eq!(whole.as_slice(), b"fs1. \\ \" /   \xff \xff\xff x");
+        for length in 1..text.len() {
+            let (mut held, mut plain) = (Vec::new(), SecretBuffer::default());
+            for piece in text.chunks(length) {
+                held.extend_from_slice(piece);
+                let read = unescape(&held, &mut plain);
+                held.drain(..read);
             }
-        }
-        for text in ["Fs1.", "fs2.", "\\u0067", "\\n", "fs1,", " fs1."] {
-            assert!(!may_begin_with(text.as_bytes(), b"fs1."), "{text}");
+            assert_eq!((plain.as_slice(), &held[..]), (whole.as_slice(), &b""[..]), "pieces of {length}");
         }
     }
 }

@@ -1,37 +1,39 @@
 //! Tokens in the head of a request: from there it would be a small step into a column.
 
-use std::sync::LazyLock;
+use std::borrow::Cow;
 
-use http::request;
-use memchr::memmem::Finder;
+use http::{HeaderMap, request};
 
 use crate::cipher::FieldCipher;
 use crate::error::Error;
 
-static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("fs1."));
-
-/// Refuses a token in the path, the query or a header.
+/// Refuses a token in the method, the target or a header.
 pub(super) fn refuse_tokens(cipher: &FieldCipher, head: &request::Parts) -> Result<(), Error> {
-    let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-    check(cipher, target.as_bytes())?;
-    if target.contains('%') {
-        check(cipher, &decoded(target))?;
+    cipher.refuse_token(head.method.as_str().as_bytes())?;
+    if let Some(authority) = head.uri.authority() {
+        check(cipher, authority.as_str())?;
     }
-    head.headers.values().try_for_each(|value| check(cipher, value.as_bytes()))
+    let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+    // Percent-decoded, path and query are looked at as one, whatever separates their parts.
+    let target = if target.contains('%') { Cow::Owned(target.replace(['&', '='], "/")) } else { target.into() };
+    check(cipher, &target)?;
+    refuse_tokens_in(cipher, &head.headers)
 }
 
-/// Looks at each run of the characters that a token is made of, wherever in it the mark stands.
-fn check(cipher: &FieldCipher, text: &[u8]) -> Result<(), Error> {
-    let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    MARK.find_iter(text).try_for_each(|start| {
-        let rest = &text[start..];
-        let sealed = rest[MARK.needle().len()..].iter().take_while(|&byte| is_inside(byte)).count();
-        cipher.refuse_token(&rest[..MARK.needle().len() + sealed])
+/// The same for headers or trailers alone.
+pub(super) fn refuse_tokens_in(cipher: &FieldCipher, headers: &HeaderMap) -> Result<(), Error> {
+    headers.values().try_for_each(|value| match value.to_str() {
+        Ok(text) => check(cipher, text),
+        Err(_) => cipher.refuse_token(value.as_bytes()),
     })
 }
 
-/// Percent-decodes path and query as one, whatever separates their parts.
-fn decoded(target: &str) -> Vec<u8> {
-    let whole = target.replace(['&', '='], "/");
-    form_urlencoded::parse(whole.as_bytes()).flat_map(|(name, _)| name.into_owned().into_bytes()).collect()
+/// Looks at `text` as it is written, and without percent-encoding.
+fn check(cipher: &FieldCipher, text: &str) -> Result<(), Error> {
+    cipher.refuse_token(text.as_bytes())?;
+    if !text.contains('%') {
+        return Ok(());
+    }
+    let decoded = form_urlencoded::parse(text.as_bytes()).flat_map(|(name, value)| [name, value]);
+    cipher.refuse_token(decoded.collect::<String>().as_bytes())
 }

@@ -12,6 +12,7 @@ use tower::BoxError;
 use super::body::FieldBody;
 use super::digest;
 use super::fault::Fault;
+use super::head::refuse_tokens_in;
 use super::limits::Limits;
 use super::streaming::{Flow, PIECE, Streaming};
 use crate::cipher::{FieldCipher, JsonStream};
@@ -36,6 +37,30 @@ impl Processor {
     pub(super) fn json_patch(cipher: FieldCipher) -> Self {
         Self::JsonPatch(Box::new((cipher, SecretBuffer::default())))
     }
+}
+
+impl Processor {
+    /// Prepares what stands behind the body for the other side.
+    fn check_trailers(&self, trailers: &mut HeaderMap) -> Result<(), Error> {
+        match self {
+            Self::Json(stream) => check_trailers(stream, trailers),
+            Self::JsonPatch(patch) => {
+                digest::remove(trailers);
+                refuse_tokens_in(&patch.0, trailers)
+            }
+            // Nothing came before them, so nobody has looked at anything.
+            Self::Empty(_) => {
+                trailers.clear();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Prepares what stands behind a body that went through `stream` for the other side.
+pub(super) fn check_trailers(stream: &JsonStream, trailers: &mut HeaderMap) -> Result<(), Error> {
+    digest::remove(trailers);
+    stream.inward().map_or(Ok(()), |cipher| refuse_tokens_in(cipher, trailers))
 }
 
 /// A body on its way in.
@@ -132,7 +157,9 @@ where
             }
         }
         let mut trailers = self.trailers.take();
-        trailers.iter_mut().for_each(digest::remove);
+        if let Some(trailers) = &mut trailers {
+            self.processor.check_trailers(trailers)?;
+        }
         Ok(FieldBody::whole(Bytes::from(self.out.take()), trailers))
     }
 

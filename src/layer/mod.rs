@@ -59,7 +59,8 @@
 //! | any other, none, several, or a character set that is not UTF-8 | 415, unless the body is empty |
 //!
 //! An operation of a JSON Patch in a document of another type, an object with an `op` of RFC 6902 and a pointer as its
-//! `path`, is refused with 422: a service that reads it as a patch would store its value in plaintext. Patches of another
+//! `path`, or an array that begins with the two, is refused with 422: a service that reads it as a patch would store its
+//! value in plaintext. Patches of another
 //! kind, such as the paths of SCIM or of a query language, are not recognised; give such routes a policy whose paths
 //! select their values.
 //!
@@ -114,10 +115,11 @@
 //!
 //! # Tokens from outside
 //!
-//! Tokens stand only in storage. A request that holds one, in a tagged field or anywhere else in its body, in the path,
-//! the query or a header, is refused with 422 and told to the audit: a client that got hold of stolen tokens could
-//! otherwise place them where a later response opens them. A token of which the client sends but a part, or encodes it
-//! in a way of its own, is text, and opens nowhere unless the service puts it together.
+//! Tokens stand only in storage. A request that holds one, in a tagged field or anywhere else in its body, in the
+//! method, the target, a header or a trailer, is refused with 422 and told to the audit: a client that got hold of stolen
+//! tokens could otherwise place them where a later response opens them. Other text around it and blanks within it hide
+//! none, except within the text of a tagged value, which is encrypted as it is. A token of which the client sends but a
+//! part, or encodes it in a way of its own, is text, and opens nowhere unless the service puts it together.
 //!
 //! # Refusals
 //!

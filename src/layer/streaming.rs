@@ -8,9 +8,8 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use tower::BoxError;
 
-use super::digest;
 use super::fault::Fault;
-use super::intake::broken;
+use super::intake::{broken, check_trailers};
 use super::limits::Limits;
 use crate::cipher::JsonStream;
 use crate::error::Error;
@@ -120,7 +119,9 @@ where
                 }
                 Err(frame) => {
                     self.trailers = frame.into_trailers().ok();
-                    self.trailers.iter_mut().for_each(digest::remove);
+                    if let Some(trailers) = &mut self.trailers {
+                        check_trailers(&self.stream, trailers)?;
+                    }
                 }
             },
         }
