@@ -633,7 +633,7 @@ fn a_token_at_an_untagged_place_is_refused_and_audited_and_stays_closed() {
 fn a_token_is_refused_whatever_stands_around_and_within_it_and_however_it_is_cut() {
     let cipher = cipher();
     let token = cipher.encrypt_value("phone", "x").unwrap();
-    let escaped: String = token.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let escaped = token.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect::<Vec<_>>().concat();
     let (front, back) = token.split_at(50);
     for text in [
         format!(" {token}"),
