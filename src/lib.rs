@@ -14,6 +14,7 @@ pub mod policy;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod reencrypt;
 mod secret;
+mod text;
 mod timestamp;
 
 pub use cipher::{FieldCipher, JsonStream, Scope, ValueDecryptor, ValueEncryptor};

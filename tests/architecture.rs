@@ -11,10 +11,11 @@ const LONGEST_FILE: usize = 400;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layer", &["cipher", "json", "keys", "policy", "crypto", "audit", "secret", "error"]),
     ("reencrypt", &["cipher", "keys", "policy", "crypto::key_id", "crypto::random", "error"]),
-    ("cipher", &["json", "keys", "policy", "crypto", "audit", "secret", "timestamp", "error"]),
+    ("cipher", &["json", "keys", "policy", "text", "crypto", "audit", "secret", "timestamp", "error"]),
     ("json", &["policy", "secret", "error"]),
     ("keys", &["crypto", "secret", "timestamp", "error"]),
-    ("policy", &["crypto::padding", "timestamp", "error"]),
+    ("policy", &["text", "crypto::padding", "timestamp", "error"]),
+    ("text", &["error"]),
     ("crypto", &["secret", "error"]),
     ("audit", &["crypto::key_id"]),
     ("secret", &["crypto::random", "error"]),

@@ -32,3 +32,5 @@ pub use field::Field;
 pub(crate) use field::FieldIndex;
 pub use policy::{Policy, PolicyBuilder};
 pub use tag::Tag;
+
+pub use crate::text::{Mask, Normalizer, Validation};

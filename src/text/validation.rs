@@ -1,0 +1,211 @@
+//! What the text of a value must be like before it is stored.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::normalizer::Normalizer;
+use super::plain::is_plain;
+
+/// What the text of a value must be like. What is not is refused before it is encrypted, since afterwards nobody can
+/// tell.
+///
+/// The rules are applied in the order in which they are added. Those that follow [`canonical`](Validation::canonical)
+/// see the normal form. The first that fails is told, by its rule and never by the value.
+///
+/// # Example
+///
+/// ```
+/// use fieldseal::policy::Validation;
+///
+/// let postcode = Validation::new().required().plain_text().max_length(10).check("postcode", |text| {
+///     text.bytes().all(|byte| byte.is_ascii_digit())
+/// });
+/// ```
+#[derive(Clone, Default)]
+pub struct Validation {
+    rules: Vec<Rule>,
+    required: bool,
+}
+
+#[derive(Clone)]
+enum Rule {
+    MinLength(usize),
+    MaxLength(usize),
+    NormalForm(Normalizer),
+    Canonical(Normalizer),
+    PlainText,
+    Check(Cow<'static, str>, Arc<Function>),
+}
+
+type Function = dyn Fn(&str) -> bool + Send + Sync;
+
+/// Why a value is refused: what follows the name of its field in a message. Never holds the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// It has fewer characters than this.
+    Shorter(usize),
+    /// It has more characters than this.
+    Longer(usize),
+    /// It must have a normal form, and is blank.
+    Blank,
+    /// It has not the normal form that it must have, and this is said of it.
+    NormalForm(String),
+    /// It holds a character that is not plain text.
+    NotPlainText,
+    /// It fails the check of this name.
+    Check(Cow<'static, str>),
+}
+
+impl Validation {
+    /// Returns a validation that any text passes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Refuses a text of fewer than `characters` Unicode scalar values.
+    #[must_use]
+    pub fn min_length(self, characters: usize) -> Self {
+        self.with(Rule::MinLength(characters))
+    }
+
+    /// Refuses a text of more than `characters` Unicode scalar values.
+    #[must_use]
+    pub fn max_length(self, characters: usize) -> Self {
+        self.with(Rule::MaxLength(characters))
+    }
+
+    /// Refuses a text that is blank or has no such normal form, and stores it as it is.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "normal-forms")] {
+    /// use fieldseal::policy::{Normalizer, Validation};
+    ///
+    /// let dialled = Validation::new().normal_form(Normalizer::phone("SG")?);
+    /// # }
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    #[must_use]
+    pub fn normal_form(self, normalizer: Normalizer) -> Self {
+        self.with(Rule::NormalForm(normalizer))
+    }
+
+    /// Refuses a text that is blank or has no such normal form, and stores the normal form: `+6591234567` for
+    /// `9123 4567`. How the value was written is lost.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "normal-forms")] {
+    /// use fieldseal::policy::{Normalizer, Validation};
+    ///
+    /// let e164 = Validation::new().canonical(Normalizer::phone("SG")?);
+    /// # }
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    #[must_use]
+    pub fn canonical(self, normalizer: Normalizer) -> Self {
+        self.with(Rule::Canonical(normalizer))
+    }
+
+    /// Refuses a text with control characters, line breaks among them, bidirectional embeddings, overrides and isolates
+    /// (UAX #9), or noncharacters: what makes a screen or a log show something else than is stored.
+    ///
+    /// Names may mix scripts, and marks of direction and joiners are plain text.
+    #[must_use]
+    pub fn plain_text(self) -> Self {
+        self.with(Rule::PlainText)
+    }
+
+    /// Refuses a text that `passes` does not let pass. The message holds `name`.
+    #[must_use]
+    pub fn check(
+        self,
+        name: impl Into<Cow<'static, str>>,
+        passes: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.with(Rule::Check(name.into(), Arc::new(passes)))
+    }
+
+    /// Refuses a document without the value. Unless this is called, a value may be left out.
+    #[must_use]
+    pub fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    pub(crate) fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Returns what is to be stored: `text`, or the normal form that a rule asks for.
+    pub(crate) fn apply<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, Reason> {
+        self.rules.iter().try_fold(Cow::Borrowed(text), |text, rule| rule.apply(text))
+    }
+
+    fn with(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+}
+
+impl Rule {
+    fn apply<'a>(&self, text: Cow<'a, str>) -> Result<Cow<'a, str>, Reason> {
+        match self {
+            Self::MinLength(least) if text.chars().nth(least.saturating_sub(1)).is_none() && *least > 0 => {
+                Err(Reason::Shorter(*least))
+            }
+            Self::MaxLength(most) if text.chars().nth(*most).is_some() => Err(Reason::Longer(*most)),
+            Self::PlainText if !text.chars().all(is_plain) => Err(Reason::NotPlainText),
+            Self::Check(name, passes) if !passes(&text) => Err(Reason::Check(name.clone())),
+            Self::NormalForm(normalizer) => normal_form(normalizer, &text).map(|_| text),
+            Self::Canonical(normalizer) => normal_form(normalizer, &text).map(Cow::Owned),
+            Self::MinLength(_) | Self::MaxLength(_) | Self::PlainText | Self::Check(..) => Ok(text),
+        }
+    }
+}
+
+fn normal_form(normalizer: &Normalizer, text: &str) -> Result<String, Reason> {
+    let mut normal = normalizer.normalize(text).map_err(|_| Reason::NormalForm(normalizer.fault()))?;
+    if normal.is_empty() {
+        return Err(Reason::Blank);
+    }
+    Ok(std::mem::take(&mut *normal))
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let noun = |count: usize| if count == 1 { "character" } else { "characters" };
+        match self {
+            Self::Shorter(least) => write!(f, "is shorter than {least} {}", noun(*least)),
+            Self::Longer(most) => write!(f, "is longer than {most} {}", noun(*most)),
+            Self::Blank => f.write_str("is blank"),
+            Self::NormalForm(fault) => f.write_str(fault),
+            Self::NotPlainText => f.write_str("holds a control character, or one that turns the direction of text"),
+            Self::Check(name) => write!(f, "fails the check `{name}`"),
+        }
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MinLength(least) => f.debug_tuple("MinLength").field(least).finish(),
+            Self::MaxLength(most) => f.debug_tuple("MaxLength").field(most).finish(),
+            Self::NormalForm(normalizer) => f.debug_tuple("NormalForm").field(normalizer).finish(),
+            Self::Canonical(normalizer) => f.debug_tuple("Canonical").field(normalizer).finish(),
+            Self::PlainText => f.write_str("PlainText"),
+            Self::Check(name, _) => f.debug_tuple("Check").field(name).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Validation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rules, required } = self;
+        f.debug_struct("Validation").field("rules", rules).field("required", required).finish()
+    }
+}
