@@ -17,7 +17,7 @@ mod secret;
 mod text;
 mod timestamp;
 
-pub use cipher::{FieldCipher, JsonStream, Scope, ValueDecryptor, ValueEncryptor};
+pub use cipher::{FieldCipher, JsonStream, Lookup, Scope, ValueDecryptor, ValueEncryptor};
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "layer")]
 pub use layer::FieldEncryptionLayer;

@@ -10,7 +10,7 @@ use crate::crypto::key_id::KeyId;
 use crate::crypto::token::TEXT_MARK;
 use crate::crypto::token_decryptor::TokenDecryptor;
 use crate::error::{Error, ErrorKind};
-use crate::json::{self, Visitor};
+use crate::json::{self, Member, Visitor};
 use crate::keys::{KeySet, KeyState, Term};
 use crate::policy::{FieldIndex, Policy};
 use crate::timestamp::Timestamp;
@@ -125,6 +125,14 @@ impl Visitor for Decryption {
         }
         out.extend_from_slice(self.decrypt(field, text)?);
         Ok(())
+    }
+
+    fn changes_members(&self) -> bool {
+        !self.policy().indexed().is_empty()
+    }
+
+    fn member(&self, field: FieldIndex) -> Member<'_> {
+        if self.policy().indexed_by(field).is_some() { Member::Omitted } else { Member::Kept }
     }
 
     fn too_long(&self, field: FieldIndex) -> Error {

@@ -11,7 +11,7 @@ use crate::crypto::token::{self, SHORTEST_TEXT, TEXT_MARK};
 use crate::crypto::token_encryptor::TokenEncryptor;
 use crate::crypto::token_search;
 use crate::error::{Error, ErrorKind};
-use crate::json::{self, Longest, Visitor};
+use crate::json::{self, Longest, Member, Sibling, Visitor};
 use crate::keys::Term;
 use crate::policy::{FieldIndex, Policy};
 
@@ -21,16 +21,30 @@ pub(super) struct Encryption {
     cipher: FieldCipher,
     /// Made with the first value, under the primary key of that moment.
     tokens: Option<(TokenEncryptor, Term)>,
-    is_merge_patch: bool,
+    kind: Kind,
+}
+
+/// What the documents are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Whole,
+    MergePatch,
+    /// Their members are what is looked for.
+    Search,
 }
 
 impl Encryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
-        Self { cipher, tokens: None, is_merge_patch: false }
+        Self { cipher, tokens: None, kind: Kind::Whole }
     }
 
     pub(super) fn for_merge_patch(self) -> Self {
-        Self { is_merge_patch: true, ..self }
+        Self { kind: Kind::MergePatch, ..self }
+    }
+
+    #[cfg(feature = "layer")]
+    pub(super) fn for_search(self) -> Self {
+        Self { kind: Kind::Search, ..self }
     }
 
     #[cfg(feature = "layer")]
@@ -80,7 +94,74 @@ impl Encryption {
         out.push(b'"');
         token::write_text(token, out);
         out.push(b'"');
+        self.write_index(field, value, out)
+    }
+
+    /// Writes the member with the blind index of `value` behind its token.
+    fn write_index(&self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let policy = self.cipher.policy();
+        let Some(place) = policy.indexed().iter().position(|&indexed| indexed == field) else { return Ok(()) };
+        let index = if value == b"null" { None } else { self.index(place, field, value)? };
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(policy.field(field).index_name().unwrap_or_default().as_bytes());
+        match index {
+            Some(index) => {
+                out.extend_from_slice(b"\":\"");
+                out.extend_from_slice(index.as_bytes());
+                out.push(b'"');
+            }
+            // It takes the place of the one that is stored.
+            None => out.extend_from_slice(b"\":null"),
+        }
         Ok(())
+    }
+
+    /// Writes the indexes by which rows with `value` are found, separated by commas, in its place.
+    fn write_terms(&self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.refuse_token(field, value)?;
+        let policy = self.cipher.policy();
+        let lookup = match policy.field(field).index() {
+            Some(_) => self.with_text(field, value, |text| self.cipher.lookup_of(field, text))?,
+            None => {
+                let message = format!("the search asks for protected field `{}`", policy.field(field).name());
+                return Err(Error::new(ErrorKind::Refused, format!("{message}, which cannot be searched")));
+            }
+        };
+        if !lookup.is_exact() {
+            let message = "a field with a truncated index, whose matches must be checked, is looked up in the service";
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        out.push(b'"');
+        out.extend_from_slice(lookup.terms().join(",").as_bytes());
+        out.push(b'"');
+        Ok(())
+    }
+
+    fn index(&self, place: usize, field: FieldIndex, value: &[u8]) -> Result<Option<String>, Error> {
+        self.with_text(field, value, |text| self.cipher.index_of(place, field, text))
+    }
+
+    /// Gives the text of `value`, which must be a string, to what makes an index of it.
+    fn with_text<T>(
+        &self,
+        field: FieldIndex,
+        value: &[u8],
+        make: impl FnOnce(&str) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let unfit = |what| {
+            let field = self.cipher.policy().field(field).name();
+            Error::new(ErrorKind::Refused, format!("the value of `{field}` {what}, so that it cannot be found by it"))
+        };
+        let Some(text) = value.strip_prefix(b"\"") else { return Err(unfit("is no text")) };
+        let mut unescaped = Zeroizing::new(Vec::with_capacity(text.len()));
+        if !json::unescape(&text[..text.len() - 1], &mut unescaped) {
+            return Err(unfit("holds a part of a character"));
+        }
+        let text = str::from_utf8(&unescaped).expect("the transformer lets valid UTF-8 through only");
+        make(text).map_err(|error| match error.kind() {
+            ErrorKind::InvalidValue => Error::new(ErrorKind::Refused, error.to_string()),
+            _ => error,
+        })
     }
 
     /// Refuses a value that is a token by its syntax alone. To pass it on, or to encrypt it once more, would let
@@ -105,13 +186,23 @@ impl Encryption {
 
 impl Visitor for Encryption {
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        let policy = self.cipher.policy().field(field);
-        // In a merge patch it removes the member.
-        if value == b"null" && (self.is_merge_patch || !policy.encrypts_null()) {
-            out.extend_from_slice(value);
-            return Ok(());
+        let policy = self.cipher.policy();
+        if let Some(indexed) = policy.indexed_by(field) {
+            let (index, field) = (policy.place_name(field), policy.field(indexed).name());
+            let message = format!("`{index}` is made from `{field}`, and cannot be sent");
+            return Err(Error::new(ErrorKind::Refused, message));
         }
-        if self.is_merge_patch && value.starts_with(b"{") {
+        let policy = policy.field(field);
+        if self.kind == Kind::Search {
+            return self.write_terms(field, value, out);
+        }
+        let is_merge_patch = self.kind == Kind::MergePatch;
+        // In a merge patch it removes the member.
+        if value == b"null" && (is_merge_patch || !policy.encrypts_null()) {
+            out.extend_from_slice(value);
+            return self.write_index(field, value, out);
+        }
+        if is_merge_patch && value.starts_with(b"{") {
             let message =
                 format!("a merge patch cannot change a part of `{}`, which is encrypted whole", policy.name());
             return Err(Error::new(ErrorKind::Refused, message));
@@ -121,14 +212,34 @@ impl Visitor for Encryption {
 
     fn within_array(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         // A merge patch replaces arrays whole, so there `null` is a value like any other.
-        if value == b"null" && self.policy().field(field).encrypts_null() {
+        let policy = self.policy();
+        let is_null = value == b"null" && self.kind != Kind::Search;
+        if is_null && policy.indexed_by(field).is_none() && policy.field(field).encrypts_null() {
             return self.write(field, value, out);
         }
         self.value(field, value, out)
     }
 
+    fn changes_members(&self) -> bool {
+        self.kind == Kind::Search
+    }
+
+    fn member(&self, field: FieldIndex) -> Member<'_> {
+        let policy = self.cipher.policy();
+        let name = if policy.indexed_by(field).is_some() { None } else { policy.field(field).index_name() };
+        name.map_or(Member::Kept, Member::Named)
+    }
+
+    fn sibling(&self, field: FieldIndex) -> Sibling<'_> {
+        let policy = self.cipher.policy();
+        if policy.indexed_by(field).is_some() {
+            return Sibling::IsOne;
+        }
+        policy.field(field).index_name().map_or(Sibling::Nothing, Sibling::Follows)
+    }
+
     fn too_long(&self, field: FieldIndex) -> Error {
-        let field = self.policy().field(field).name();
+        let field = self.policy().place_name(field);
         Error::new(ErrorKind::TooLarge, format!("a value of `{field}` is longer than 1 MiB"))
     }
 

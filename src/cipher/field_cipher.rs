@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::decryption::Decryption;
 use super::encryption::Encryption;
+use super::index::Indexes;
 use super::scope::Scope;
 use super::stream::JsonStream;
 use crate::audit::{Audit, AuditEvent, AuditKind, TracingAudit};
@@ -47,6 +48,8 @@ struct Parts {
     /// Where the tokens of each field belong, in the scope of this cipher.
     places: Vec<AssociatedData>,
     audit: Arc<dyn Audit>,
+    tenant: Option<String>,
+    indexes: Option<Arc<Indexes>>,
 }
 
 impl FieldCipher {
@@ -54,7 +57,7 @@ impl FieldCipher {
     pub fn new(policy: impl Into<Arc<Policy>>, keys: Keys) -> Self {
         let policy = policy.into();
         let places = Scope::new().places(&policy);
-        Self(Arc::new(Parts { policy, keys, places, audit: Arc::new(TracingAudit) }))
+        Self(Arc::new(Parts { policy, keys, places, audit: Arc::new(TracingAudit), tenant: None, indexes: None }))
     }
 
     /// Sends events to `audit` instead of `tracing`.
@@ -84,7 +87,10 @@ impl FieldCipher {
     #[expect(clippy::needless_pass_by_value, reason = "a scope is built for one cipher")]
     pub fn in_scope(&self, scope: Scope) -> Result<Self, Error> {
         scope.check()?;
-        Ok(Self(Arc::new(Parts { places: scope.places(self.policy()), ..Parts::clone(&self.0) })))
+        let places = scope.places(self.policy());
+        let tenant = scope.tenant_name();
+        let indexes = self.0.indexes.as_ref().map(|indexes| Arc::new(indexes.for_tenant(tenant)));
+        Ok(Self(Arc::new(Parts { places, tenant: tenant.map(str::to_owned), indexes, ..Parts::clone(&self.0) })))
     }
 
     /// Returns the policy.
@@ -150,6 +156,12 @@ impl FieldCipher {
         JsonStream::encrypting(Encryption::new(self.clone()).for_merge_patch(), Framing::Single)
     }
 
+    /// Rewrites a document whose members are what is looked for.
+    #[cfg(feature = "layer")]
+    pub(crate) fn search_encryptor(&self) -> JsonStream {
+        JsonStream::encrypting(Encryption::new(self.clone()).for_search(), Framing::Single)
+    }
+
     /// Encrypts a JSON Patch (RFC 6902): the values of `add` and `replace` wherever they are, or hold, tagged ones.
     ///
     /// # Errors
@@ -190,6 +202,15 @@ impl FieldCipher {
         &self.0.keys
     }
 
+    pub(super) fn with_indexes(&self, make: impl FnOnce(Option<&str>) -> Indexes) -> Self {
+        let indexes = Some(Arc::new(make(self.0.tenant.as_deref())));
+        Self(Arc::new(Parts { indexes, ..Parts::clone(&self.0) }))
+    }
+
+    pub(super) fn index_keys(&self) -> Option<&Indexes> {
+        self.0.indexes.as_deref()
+    }
+
     pub(super) fn place(&self, field: FieldIndex) -> &AssociatedData {
         &self.0.places[usize::from(field.0)]
     }
@@ -211,8 +232,8 @@ impl FieldCipher {
     }
 
     pub(super) fn record_many(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>, count: u64) {
-        let (collection, field) = (self.policy().collection(), self.policy().field(field).name());
-        self.0.audit.record(&AuditEvent { kind, collection, field, key_id, count });
+        let (collection, field) = (self.policy().collection(), self.policy().place_name(field));
+        self.0.audit.record(&AuditEvent { kind, collection, field: &field, key_id, count });
     }
 }
 

@@ -3,6 +3,7 @@
 mod decryption;
 mod encryption;
 mod field_cipher;
+mod index;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migration;
 mod record;
@@ -11,6 +12,7 @@ mod stream;
 mod value;
 
 pub use field_cipher::FieldCipher;
+pub use index::Lookup;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use migration::{Direction, Finding, Migration};
 pub use scope::Scope;

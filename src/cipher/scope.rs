@@ -50,6 +50,10 @@ impl Scope {
         self
     }
 
+    pub(super) fn tenant_name(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         let Self { tenant, record, subject } = self;
         if [tenant, record, subject].into_iter().flatten().any(|part| part.len() > LONGEST_PART) {

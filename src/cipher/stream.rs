@@ -10,7 +10,7 @@ use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::error::Error;
-use crate::json::{Flow, Framing, Transformer, Visitor};
+use crate::json::{Flow, Framing, Member, Sibling, Transformer, Visitor};
 use crate::policy::{FieldIndex, Policy};
 
 /// The longest JSON text of a token that is looked at: base64 of the longest one, with room for escapes.
@@ -138,6 +138,27 @@ impl Visitor for Direction {
         match self {
             Self::Encrypt(encryption) => encryption.within_array(field, value, out),
             Self::Decrypt(decryption) => decryption.within_array(field, value, out),
+        }
+    }
+
+    fn changes_members(&self) -> bool {
+        match self {
+            Self::Encrypt(encryption) => encryption.changes_members(),
+            Self::Decrypt(decryption) => decryption.changes_members(),
+        }
+    }
+
+    fn member(&self, field: FieldIndex) -> Member<'_> {
+        match self {
+            Self::Encrypt(encryption) => encryption.member(field),
+            Self::Decrypt(decryption) => decryption.member(field),
+        }
+    }
+
+    fn sibling(&self, field: FieldIndex) -> Sibling<'_> {
+        match self {
+            Self::Encrypt(encryption) => encryption.sibling(field),
+            Self::Decrypt(_) => Sibling::Nothing,
         }
     }
 

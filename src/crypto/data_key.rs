@@ -11,6 +11,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::index_key::IndexKey;
 use super::key_id::KeyId;
 use super::random;
 use super::xaes::{PREFIX_LENGTH, Xaes256Gcm};
@@ -35,6 +36,7 @@ pub struct DataKey {
     commitment: [u8; 32],
     xaes: Xaes256Gcm,
     hedge: Aes256Enc,
+    index: IndexKey,
 }
 
 impl DataKey {
@@ -47,8 +49,10 @@ impl DataKey {
             derivation.expand(label.as_bytes(), &mut key[..]).expect("32 bytes are within HKDF-SHA-256's 8,160");
             key
         };
+        let commitment = *expand("fieldseal/v1/commit");
         Self {
-            commitment: *expand("fieldseal/v1/commit"),
+            commitment,
+            index: IndexKey::new(secret, commitment[0]),
             xaes: Xaes256Gcm::new(&expand("fieldseal/v1/xaes-256-gcm")),
             hedge: Aes256Enc::new((&*expand("fieldseal/v1/nonce-hedge")).into()),
         }
@@ -69,6 +73,10 @@ impl DataKey {
     /// Returns whether this is the key that `commitment` was made from. Takes the same time whatever differs.
     pub(crate) fn is_committed_to_by(&self, commitment: &[u8; 32]) -> bool {
         self.commitment.ct_eq(commitment).into()
+    }
+
+    pub(crate) fn index(&self) -> &IndexKey {
+        &self.index
     }
 
     pub(crate) fn xaes(&self) -> &Xaes256Gcm {

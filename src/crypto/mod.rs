@@ -6,6 +6,7 @@ pub(crate) mod associated_data;
 mod base64url;
 pub(crate) mod data_key;
 mod gcm;
+pub(crate) mod index_key;
 pub(crate) mod key_id;
 pub(crate) mod padding;
 pub(crate) mod random;

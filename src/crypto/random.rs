@@ -1,7 +1,7 @@
 //! Randomness: keys and nonce prefixes from the operating system, nonce suffixes from the thread's generator.
 
 use rand::rngs::SysRng;
-use rand::{Rng, TryRng};
+use rand::{Rng, RngExt, TryRng};
 
 use super::xaes::SUFFIX_LENGTH;
 use crate::error::{Error, ErrorKind};
@@ -21,6 +21,11 @@ pub(crate) fn suffix() -> [u8; SUFFIX_LENGTH] {
     let mut suffix = [0; SUFFIX_LENGTH];
     rand::rng().fill_bytes(&mut suffix);
     suffix
+}
+
+/// Draws a number below `bound`, evenly.
+pub(crate) fn below(bound: u8) -> u8 {
+    rand::rng().random_range(0..bound)
 }
 
 /// Draws a number from 0 to 1, to spread over time what would happen at once.

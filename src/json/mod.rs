@@ -3,6 +3,8 @@
 //!
 //! It takes a [`Visitor`] and knows no key.
 
+mod containers;
+mod members;
 mod name;
 mod number;
 mod patch;
@@ -15,7 +17,8 @@ mod transformer;
 mod visitor;
 mod watch;
 
+pub(crate) use members::Member;
 pub(crate) use patch::{Longest, transform_patch};
 pub(crate) use string::unescape;
 pub(crate) use transformer::Transformer;
-pub(crate) use visitor::{Flow, Framing, Visitor};
+pub(crate) use visitor::{Flow, Framing, Sibling, Visitor};

@@ -6,9 +6,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use super::members::Member;
 use super::pointer::{self, Target, check_shift, refused};
 use super::transformer::Transformer;
-use super::visitor::{Flow, Framing, Visitor};
+use super::visitor::{Flow, Framing, Sibling, Visitor};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, FieldIndex, State};
 
@@ -81,12 +82,35 @@ pub(crate) fn transform_patch(
         for name in pointers.into_iter().flatten().flat_map(|pointer| pointer.split('/')) {
             visitor.untagged(name.as_bytes(), true)?;
         }
-        let Some((target, value)) = check(automaton, &operation)? else { continue };
+        let checked = check(automaton, &operation)?;
+        let end = text.as_ptr().addr() - body.as_ptr().addr() + text.len();
+        let follows = check_sibling(automaton, visitor, &operation)?;
+        let Some((target, value)) = checked else {
+            if let Some(beside) = follows.filter(|_| operation.op == "remove") {
+                out.extend_from_slice(&body[done..end]);
+                beside.write(b"null", out);
+                done = end;
+            }
+            continue;
+        };
         let value = value.get().as_bytes();
         let start = value.as_ptr().addr() - body.as_ptr().addr();
         out.extend_from_slice(&body[done..start]);
         match target {
-            Target::Field(field) => visitor.value(field, value, out)?,
+            Target::Field(field) => {
+                let token = out.len();
+                visitor.value(field, value, out)?;
+                if let Some(beside) = follows {
+                    // A token has no comma in it, and a name no quote.
+                    let token_end = token + out[token..].iter().position(|&byte| byte == b',').ok_or_else(malformed)?;
+                    let sibling = out.split_off(token_end);
+                    out.extend_from_slice(&body[start + value.len()..end]);
+                    beside.write(sibling.get(beside.member..).unwrap_or_default(), out);
+                    longest.check_out(out)?;
+                    done = end;
+                    continue;
+                }
+            }
             Target::Untagged(state) => rewrite(automaton, state, visitor, value, longest, out)?,
             Target::Within => return Err(within()),
         }
@@ -130,6 +154,47 @@ fn check<'a>(automaton: &Automaton, operation: &Operation<'a>) -> Result<Option<
     Ok(None)
 }
 
+/// Where the member stands that is made from the value at an operation's target.
+struct Beside {
+    pointer: String,
+    /// The length of the comma, the name and the colon before its value.
+    member: usize,
+}
+
+impl Beside {
+    /// Appends an operation that puts `value` there, whatever stood there before.
+    fn write(&self, value: &[u8], out: &mut Vec<u8>) {
+        let path = serde_json::Value::from(&*self.pointer);
+        out.extend_from_slice(format!(",{{\"op\":\"add\",\"path\":{path},\"value\":").as_bytes());
+        out.extend_from_slice(value);
+        out.push(b'}');
+    }
+}
+
+/// Returns where the member stands that is made from the value at the target, where there is one, and refuses what
+/// would part the two.
+fn check_sibling(
+    automaton: &Automaton,
+    visitor: &impl Visitor,
+    operation: &Operation<'_>,
+) -> Result<Option<Beside>, Error> {
+    let mut beside = None;
+    for pointer in [Some(&operation.path), operation.from.as_ref()].into_iter().flatten() {
+        let Target::Field(field) = pointer::resolve(automaton, pointer)? else { continue };
+        match (visitor.sibling(field), &*operation.op) {
+            (Sibling::Nothing, _) => {}
+            (Sibling::Follows(name), "add" | "replace" | "remove") => {
+                let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
+                let token = name.replace('~', "~0").replace('/', "~1");
+                beside = Some(Beside { pointer: format!("{parent}/{token}"), member: name.len() + 4 });
+            }
+            (Sibling::Follows(_), _) => return Err(refused("a value with a blind index is written anew, not moved")),
+            (Sibling::IsOne, _) => return Err(refused("a blind index is made from its field, and cannot be sent")),
+        }
+    }
+    Ok(beside)
+}
+
 /// A stored token never equals a value, so the test would fail on every customer; and what it compares would pass
 /// inward unencrypted.
 fn check_test(automaton: &Automaton, target: Target, value: &RawValue) -> Result<(), Error> {
@@ -168,6 +233,18 @@ impl<V: Visitor> Visitor for Part<'_, V> {
 
     fn within_array(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.0.within_array(field, value, out)
+    }
+
+    fn changes_members(&self) -> bool {
+        self.0.changes_members()
+    }
+
+    fn sibling(&self, field: FieldIndex) -> Sibling<'_> {
+        self.0.sibling(field)
+    }
+
+    fn member(&self, field: FieldIndex) -> Member<'_> {
+        self.0.member(field)
     }
 
     fn too_long(&self, field: FieldIndex) -> Error {

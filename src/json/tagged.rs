@@ -17,6 +17,10 @@ impl Transformer {
         rest: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
+        if self.members.take_omitted() {
+            self.held.clear();
+            return Ok(());
+        }
         let value = if self.held.is_empty() {
             self.check_length(field, visitor, rest.len())?;
             rest

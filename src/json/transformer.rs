@@ -1,7 +1,9 @@
 //! The transformer: chunk in, chunk out, split anywhere.
 
 use std::fmt;
+use std::mem;
 
+use super::members::Members;
 use super::name::{self, Name};
 use super::number::{self, NumberState};
 use super::position::{Begun, Container, Expects, Kind, Position, is_blank, literal};
@@ -30,6 +32,7 @@ pub(crate) struct Transformer {
     pub(super) held: SecretBuffer,
     pub(super) name: Name,
     pub(super) suspect: Suspect,
+    pub(super) members: Members,
     /// Whether operations of a JSON Patch are out of place.
     pub(super) finds_patches: bool,
     /// How many bytes earlier chunks held.
@@ -55,6 +58,7 @@ impl Transformer {
             held: SecretBuffer::default(),
             name: Name::default(),
             suspect: Suspect::default(),
+            members: Members::default(),
             finds_patches: false,
             passed: 0,
         }
@@ -77,12 +81,21 @@ impl Transformer {
     ) -> Result<usize, Error> {
         // Until the chunk turns out to be good, nothing more is expected.
         let position = self.leave()?;
-        let (position, done, end) = self.read(position, automaton, visitor, input, out, longest_out)?;
+        let changes_members = visitor.changes_members();
+        self.members.go_on(out);
+        let (position, done, end) = if changes_members {
+            self.read::<true>(position, automaton, visitor, input, out, longest_out)?
+        } else {
+            self.read::<false>(position, automaton, visitor, input, out, longest_out)?
+        };
         let rest = &input[done..end];
         if let Some((field, _)) = position.tagged {
             self.hold(field, visitor, rest)?;
         } else {
             out.extend_from_slice(rest);
+        }
+        if changes_members {
+            self.hold_member(&position, out)?;
         }
         self.position = position;
         self.passed += end as u64;
@@ -125,7 +138,7 @@ impl Transformer {
     /// Reads one chunk, and returns where it stands then, up to where the chunk was written out, and up to where it was
     /// read.
     #[expect(clippy::too_many_lines, reason = "measured: in one function, where it stands stays in registers")]
-    fn read(
+    fn read<const CHANGES_MEMBERS: bool>(
         &mut self,
         mut position: Position,
         automaton: &Automaton,
@@ -160,7 +173,18 @@ impl Transformer {
                 }
                 let Some(&byte) = input.get(at) else { break };
                 match (byte, innermost.kind) {
-                    (b',', Kind::Object) => expects = Expects::Name,
+                    (b',', Kind::Object) => {
+                        expects = Expects::Name;
+                        if CHANGES_MEMBERS && tagged.is_none() {
+                            if mem::take(&mut innermost.marks.skips_comma) {
+                                out.extend_from_slice(&input[done..at]);
+                                done = at + 1;
+                                self.members.open(out.len());
+                            } else {
+                                self.members.follow(out.len() + at - done);
+                            }
+                        }
+                    }
                     (b',', Kind::Array(index)) => {
                         // Paths name no index as large as the last, so staying there changes nothing.
                         let index = index.saturating_add(1);
@@ -247,6 +271,9 @@ impl Transformer {
                     done = at;
                     tagged = Some((field, self.outer.len()));
                     here = State::DEAD;
+                    if CHANGES_MEMBERS && innermost.kind == Kind::Object {
+                        self.place_member(field, visitor, &mut innermost.marks, out);
+                    }
                 }
                 at += 1;
                 if byte == b'"' {
@@ -287,6 +314,9 @@ impl Transformer {
                     self.open(innermost, at - 1)?;
                     innermost = Container::new(Kind::Object, here);
                     innermost.marks.is_operation = watch == Watch::Operation && tagged.is_none();
+                    if CHANGES_MEMBERS && tagged.is_none() {
+                        self.members.open(out.len() + at - done);
+                    }
                     expects = Expects::NameOrEnd;
                 } else if byte == b'[' {
                     self.open(innermost, at - 1)?;
@@ -338,45 +368,6 @@ impl Transformer {
         }
     }
 
-    fn open(&mut self, around: Container, at: usize) -> Result<(), Error> {
-        let (deepest, message) = self.flow.deepest();
-        if self.outer.len() == deepest {
-            return Err(self.malformed((at, message)));
-        }
-        self.outer.push(around);
-        Ok(())
-    }
-
-    fn close(&mut self) -> Container {
-        self.outer.pop().expect("each container was pushed what stands around it")
-    }
-
-    /// The state of the member whose name is held.
-    pub(super) fn member(&self, automaton: &Automaton, parent: State) -> Result<State, Error> {
-        let (state, is_reserved) = self.name.member(automaton, parent);
-        if is_reserved {
-            self.check_reserved()?;
-        }
-        Ok(state)
-    }
-
-    #[cold]
-    fn check_reserved(&self) -> Result<(), Error> {
-        match self.flow {
-            Flow::Inward => Err(refused("the name of a member means something else to serde_json")),
-            Flow::Outward => Ok(()),
-        }
-    }
-
-    /// What `#[derive(Deserialize)]` makes of a struct is also read from an array, with no names that a path could
-    /// match.
-    fn check_array(&self, automaton: &Automaton, state: State, around: Kind) -> Result<(), Error> {
-        if self.flow == Flow::Inward && automaton.is_object(state, around != Kind::Object) {
-            return Err(refused("an array stands where the policy knows the members of an object"));
-        }
-        Ok(())
-    }
-
     #[cold]
     pub(super) fn malformed(&self, (at, message): Fault) -> Error {
         let offset = self.passed + at as u64;
@@ -392,8 +383,4 @@ impl fmt::Debug for Transformer {
             .field("passed", &self.passed)
             .finish_non_exhaustive()
     }
-}
-
-fn refused(message: &'static str) -> Error {
-    Error::new(ErrorKind::Refused, message)
 }

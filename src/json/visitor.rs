@@ -1,5 +1,8 @@
 //! What the transformer is told of tagged values, and how documents come to it.
 
+use std::borrow::Cow;
+
+use super::members::Member;
 use crate::error::Error;
 use crate::policy::FieldIndex;
 
@@ -11,6 +14,23 @@ pub(crate) trait Visitor {
     /// The same for a value that stands in an array, at any depth.
     fn within_array(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.value(field, value, out)
+    }
+
+    /// Whether any member is left out, or stands under another name.
+    fn changes_members(&self) -> bool {
+        false
+    }
+
+    /// What becomes of a member that is `field`. Asked only where the visitor changes members.
+    fn member(&self, field: FieldIndex) -> Member<'_> {
+        let _ = field;
+        Member::Kept
+    }
+
+    /// Whether a value of `field` has another member beside it that is made from it.
+    fn sibling(&self, field: FieldIndex) -> Sibling<'_> {
+        let _ = field;
+        Sibling::Nothing
     }
 
     /// What a value of `field` that is longer than the longest fails with.
@@ -31,6 +51,16 @@ pub(crate) trait Visitor {
 
     /// Is told that a document ended.
     fn end_document(&mut self) {}
+}
+
+/// What is made from the values of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sibling<'v> {
+    Nothing,
+    /// A member of this name, which [`Visitor::value`] writes behind the value: a comma, the name and a value.
+    Follows(Cow<'v, str>),
+    /// It is itself made from another field.
+    IsOne,
 }
 
 /// Which way documents go. Inward, what a service could read otherwise than this parser does is refused.

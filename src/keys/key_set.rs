@@ -88,6 +88,11 @@ impl KeySet {
         self.find(id).ok_or_else(|| self.unavailable(id))
     }
 
+    /// Every key that may decrypt.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<DataKey>> {
+        self.keys.iter().map(|(_, key)| key)
+    }
+
     pub(super) fn keyring(&self) -> Option<&Keyring> {
         self.keyring.as_ref()
     }

@@ -1,5 +1,6 @@
 //! Takes a body in, and transforms it as it comes.
 
+use std::borrow::Cow;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,6 +15,7 @@ use super::digest;
 use super::fault::Fault;
 use super::head::refuse_tokens_in;
 use super::limits::Limits;
+use super::query::rewrite_parameters;
 use super::streaming::{Flow, PIECE, Streaming};
 use crate::cipher::{FieldCipher, JsonStream};
 use crate::error::{Error, ErrorKind};
@@ -29,11 +31,17 @@ pub(super) enum Processor {
     Json(Box<JsonStream>),
     /// Operations are only understood whole.
     JsonPatch(Box<(FieldCipher, SecretBuffer)>),
+    /// A search whose parameters are rewritten.
+    Form(Box<(FieldCipher, SecretBuffer)>),
     /// Nothing may come, or this error is why.
     Empty(Option<Error>),
 }
 
 impl Processor {
+    pub(super) fn form(cipher: FieldCipher) -> Self {
+        Self::Form(Box::new((cipher, SecretBuffer::default())))
+    }
+
     pub(super) fn json_patch(cipher: FieldCipher) -> Self {
         Self::JsonPatch(Box::new((cipher, SecretBuffer::default())))
     }
@@ -44,9 +52,9 @@ impl Processor {
     fn check_trailers(&self, trailers: &mut HeaderMap) -> Result<(), Error> {
         match self {
             Self::Json(stream) => check_trailers(stream, trailers),
-            Self::JsonPatch(patch) => {
+            Self::JsonPatch(whole) | Self::Form(whole) => {
                 digest::remove(trailers);
-                refuse_tokens_in(&patch.0, trailers)
+                refuse_tokens_in(&whole.0, trailers)
             }
             // Nothing came before them, so nobody has looked at anything.
             Self::Empty(_) => {
@@ -128,9 +136,9 @@ where
                     }
                     length
                 }
-                Processor::JsonPatch(patch) => {
+                Processor::JsonPatch(whole) | Processor::Form(whole) => {
                     self.limits.check_patch(self.received)?;
-                    patch.1.extend_from_slice(chunk);
+                    whole.1.extend_from_slice(chunk);
                     chunk.len()
                 }
                 Processor::Empty(error) => {
@@ -153,6 +161,13 @@ where
                     *self.out.as_mut_vec() =
                         cipher.encrypt_json_patch_within(patch.as_slice(), self.limits.whole_out())?;
                 }
+                Processor::Form(form) => {
+                    let (cipher, form) = &**form;
+                    let fault = || Error::new(ErrorKind::Malformed, "a form is text in UTF-8");
+                    let form = str::from_utf8(form.as_slice()).map_err(|_| fault())?;
+                    cipher.refuse_token(&form_urlencoded::parse(form.as_bytes()).fold(Vec::new(), joined))?;
+                    self.out.extend_from_slice(rewrite_parameters(cipher, form)?.as_bytes());
+                }
                 Processor::Empty(_) => {}
             }
         }
@@ -174,6 +189,15 @@ where
             _ => Err(Error::new(ErrorKind::TooLarge, "the body is longer than one that is held whole")),
         }
     }
+}
+
+/// Both parts of a pair, with a line break behind each.
+fn joined(mut text: Vec<u8>, (name, value): (Cow<'_, str>, Cow<'_, str>)) -> Vec<u8> {
+    for part in [name, value] {
+        text.extend_from_slice(part.as_bytes());
+        text.extend_from_slice(b".\n");
+    }
+    text
 }
 
 pub(super) fn broken(source: BoxError) -> Error {

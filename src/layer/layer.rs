@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use tower::Layer;
 
 use super::limits::Limits;
+use super::searches::Searches;
 use super::service::FieldEncryption;
 use super::side::{Client, Server};
 use crate::cipher::FieldCipher;
@@ -32,19 +34,20 @@ use crate::cipher::FieldCipher;
 pub struct FieldEncryptionLayer<D = Server> {
     cipher: FieldCipher,
     limits: Limits,
+    searches: Arc<Searches>,
     side: PhantomData<fn() -> D>,
 }
 
 impl FieldEncryptionLayer {
     /// Makes a layer for a service. Its refusals are responses.
     pub fn new(cipher: FieldCipher) -> Self {
-        Self { cipher, limits: Limits::default(), side: PhantomData }
+        Self { cipher, limits: Limits::default(), searches: Arc::default(), side: PhantomData }
     }
 
     /// Makes the layer one for an outgoing client. Its refusals are [`ClientError`](super::ClientError)s.
     pub fn for_client(self) -> FieldEncryptionLayer<Client> {
-        let Self { cipher, limits, side: _ } = self;
-        FieldEncryptionLayer { cipher, limits, side: PhantomData }
+        let Self { cipher, limits, searches, side: _ } = self;
+        FieldEncryptionLayer { cipher, limits, searches, side: PhantomData }
     }
 }
 
@@ -66,19 +69,37 @@ impl<D> FieldEncryptionLayer<D> {
         self.limits.longest = Some(bytes);
         self
     }
+
+    /// Takes the segment in braces of `path` for a value of the field of that name, which has a blind index, and puts the
+    /// index in its place: `/customers/by-phone/{phone}`.
+    ///
+    /// The layer must then stand outside of what matches paths: around a whole axum `Router`, with
+    /// `tower::Layer::layer`, and not within it, with `Router::layer`.
+    pub fn lookup_path(mut self, path: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.searches).paths.push(path.into());
+        self
+    }
+
+    /// Takes a body that is sent to `path` for a search: a JSON document or a form, in which each member that is a field
+    /// with a blind index becomes one that asks for the index.
+    pub fn search_path(mut self, path: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.searches).bodies.push(path.into());
+        self
+    }
 }
 
 impl<S, D> Layer<S> for FieldEncryptionLayer<D> {
     type Service = FieldEncryption<S, D>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        FieldEncryption::new(inner, self.cipher.clone(), self.limits)
+        FieldEncryption::new(inner, self.cipher.clone(), self.limits, Arc::clone(&self.searches))
     }
 }
 
 impl<D> Clone for FieldEncryptionLayer<D> {
     fn clone(&self) -> Self {
-        Self { cipher: self.cipher.clone(), limits: self.limits, side: PhantomData }
+        let (cipher, searches) = (self.cipher.clone(), Arc::clone(&self.searches));
+        Self { cipher, limits: self.limits, searches, side: PhantomData }
     }
 }
 

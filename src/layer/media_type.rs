@@ -10,7 +10,9 @@ pub(super) enum MediaType {
     MergePatch,
     JsonPatch,
     Lines,
-    /// Something that holds no JSON.
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// Something else that holds no JSON.
     Other,
     /// No media type is given.
     Missing,
@@ -42,6 +44,7 @@ impl MediaType {
             // A handler that reads JSON may read a patch of any name as one.
             (_, subtype) if subtype.ends_with("merge-patch+json") => Self::MergePatch,
             (_, subtype) if subtype.ends_with("json-patch+json") => Self::JsonPatch,
+            ("application/x-www-form-urlencoded", _) => Self::Form,
             (_, "json") => Self::Json,
             (_, "x-ndjson" | "ndjson" | "jsonl" | "x-jsonl" | "jsonlines" | "x-jsonlines") => Self::Lines,
             (_, subtype) if subtype.ends_with("+json") => Self::Json,

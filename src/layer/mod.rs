@@ -184,6 +184,7 @@ mod problem;
 mod query;
 mod request;
 mod response;
+mod searches;
 mod service;
 mod side;
 mod streaming;

@@ -13,6 +13,7 @@ use super::intake::Processor;
 use super::limits::Limits;
 use super::media_type::MediaType;
 use super::query;
+use super::searches::Searches;
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
 
@@ -24,6 +25,7 @@ use crate::error::{Error, ErrorKind};
 pub(super) fn plan(
     cipher: &FieldCipher,
     limits: &Limits,
+    searches: &Searches,
     head: &mut request::Parts,
     body: &impl Body,
 ) -> Result<Option<Processor>, Error> {
@@ -31,7 +33,9 @@ pub(super) fn plan(
         return Err(Error::new(ErrorKind::Refused, "a tunnel cannot be looked into"));
     }
     refuse_tokens(cipher, head)?;
-    query::check(cipher.policy(), head.uri.query())?;
+    let is_search = searches.has_body(&head.uri);
+    searches.rewrite(cipher, &mut head.uri)?;
+    query::rewrite(cipher, &mut head.uri)?;
     let headers = &mut head.headers;
     if headers.contains_key(CONTENT_RANGE) {
         return Err(Error::new(
@@ -51,14 +55,14 @@ pub(super) fn plan(
     }
     let declared = body.size_hint().lower();
     limits.check(declared)?;
-    let processor = processor(cipher, headers);
+    let processor = processor(cipher, headers, is_search);
     let may_be_empty = body.size_hint().exact().is_none() && !headers.contains_key(EXPECT);
     let processor = match processor {
         // The body may turn out to be empty, and then its type does not matter.
         Err(error) if may_be_empty => Processor::Empty(Some(error)),
         processor => processor?,
     };
-    if matches!(processor, Processor::JsonPatch(_)) {
+    if matches!(processor, Processor::JsonPatch(_) | Processor::Form(_)) {
         limits.check_patch(declared)?;
     }
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT] {
@@ -68,16 +72,19 @@ pub(super) fn plan(
     Ok(Some(processor))
 }
 
-fn processor(cipher: &FieldCipher, headers: &HeaderMap) -> Result<Processor, Error> {
+fn processor(cipher: &FieldCipher, headers: &HeaderMap, is_search: bool) -> Result<Processor, Error> {
     if is_encoded(headers) {
         return Err(unsupported("an encoded body cannot be looked into; send it with no Content-Encoding"));
     }
     match MediaType::of(headers) {
+        MediaType::Json if is_search => Ok(Processor::Json(Box::new(cipher.search_encryptor()))),
+        MediaType::Form if is_search => Ok(Processor::form(cipher.clone())),
+        _ if is_search => Err(unsupported("a search is sent as `application/json` or as a form")),
         MediaType::Json => Ok(Processor::Json(Box::new(cipher.json_encryptor()))),
         MediaType::MergePatch => Ok(Processor::Json(Box::new(cipher.merge_patch_encryptor()))),
         MediaType::Lines => Ok(Processor::Json(Box::new(cipher.ndjson_encryptor()))),
         MediaType::JsonPatch => Ok(Processor::json_patch(cipher.clone())),
-        MediaType::Other => {
+        MediaType::Other | MediaType::Form => {
             Err(unsupported("this media type cannot be looked into; send JSON with `Content-Type: application/json`"))
         }
         MediaType::Missing => Err(unsupported("the body has no Content-Type; send JSON and say so")),

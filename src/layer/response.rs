@@ -32,7 +32,7 @@ pub(super) fn plan(cipher: &FieldCipher, head: &mut response::Parts, is_head: bo
     let decryptor = match MediaType::of(&head.headers) {
         MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch => cipher.json_decryptor(),
         MediaType::Lines => cipher.ndjson_decryptor(),
-        MediaType::Other | MediaType::Missing => return Ok(Plan::Pass),
+        MediaType::Other | MediaType::Form | MediaType::Missing => return Ok(Plan::Pass),
         MediaType::Unclear => return Err(service("its Content-Type is not a single valid one of JSON in UTF-8")),
     };
     let headers = &mut head.headers;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Method, Request, Response};
@@ -14,6 +15,7 @@ use super::future::ResponseFuture;
 use super::intake::Intake;
 use super::limits::Limits;
 use super::request;
+use super::searches::Searches;
 use super::side::{Server, Side};
 use crate::cipher::FieldCipher;
 
@@ -22,12 +24,13 @@ pub struct FieldEncryption<S, D = Server> {
     inner: S,
     cipher: FieldCipher,
     limits: Limits,
+    searches: Arc<Searches>,
     side: PhantomData<fn() -> D>,
 }
 
 impl<S, D> FieldEncryption<S, D> {
-    pub(super) fn new(inner: S, cipher: FieldCipher, limits: Limits) -> Self {
-        Self { inner, cipher, limits, side: PhantomData }
+    pub(super) fn new(inner: S, cipher: FieldCipher, limits: Limits, searches: Arc<Searches>) -> Self {
+        Self { inner, cipher, limits, searches, side: PhantomData }
     }
 }
 
@@ -49,10 +52,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Self { inner, cipher, limits, side: _ } = self;
+        let Self { inner, cipher, limits, searches, side: _ } = self;
         let (mut head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
-        match request::plan(cipher, limits, &mut head, &body) {
+        match request::plan(cipher, limits, searches, &mut head, &body) {
             Err(error) => ResponseFuture::refused(error),
             Ok(None) => {
                 let future = inner.call(Request::from_parts(head, FieldBody::empty()));
@@ -71,7 +74,7 @@ where
 
 impl<S: Clone, D> Clone for FieldEncryption<S, D> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.cipher.clone(), self.limits)
+        Self::new(self.inner.clone(), self.cipher.clone(), self.limits, Arc::clone(&self.searches))
     }
 }
 

@@ -1,5 +1,8 @@
 //! One tagged field of a policy.
 
+use std::borrow::Cow;
+
+use super::blind_index::BlindIndex;
 use super::tag::Tag;
 use crate::timestamp::Timestamp;
 
@@ -32,13 +35,15 @@ pub struct Field {
     pub(super) minimum: usize,
     pub(super) encrypt_null: bool,
     pub(super) plaintext_until: Option<Timestamp>,
+    pub(super) index: Option<BlindIndex>,
 }
 
 impl Field {
     /// Starts a field.
     pub fn new(name: impl Into<String>, tag: Tag) -> Self {
         let minimum = tag.minimum();
-        Self { name: name.into(), tag, paths: Vec::new(), minimum, encrypt_null: false, plaintext_until: None }
+        let (paths, name) = (Vec::new(), name.into());
+        Self { name, tag, paths, minimum, encrypt_null: false, plaintext_until: None, index: None }
     }
 
     /// Adds a path at which documents hold the field, in the subset of RFC 9535 that [`policy`](crate::policy) lists.
@@ -75,6 +80,22 @@ impl Field {
         self
     }
 
+    /// Adds a blind index: a sibling member by which equal values are found. It is written on the way in, beside the
+    /// token, and left out on the way out; needs an index key, see [`Keys`](crate::keys::Keys). All paths of the field
+    /// must then end in one name, and its values are text.
+    #[must_use]
+    pub fn blind_index(mut self, index: BlindIndex) -> Self {
+        self.index = Some(index);
+        self
+    }
+
+    /// Returns the name of the member that holds the blind index, where there is one.
+    #[must_use]
+    pub fn index_name(&self) -> Option<Cow<'_, str>> {
+        let index = self.index.as_ref()?;
+        Some(index.name.as_deref().map_or_else(|| format!("{}_index", self.name).into(), Cow::from))
+    }
+
     /// Returns the name that tokens of this field are bound to.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -96,6 +117,10 @@ impl Field {
     /// The path of a field that is given none.
     pub(super) fn default_path(name: &str) -> String {
         format!("$..['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))
+    }
+
+    pub(crate) fn index(&self) -> Option<&BlindIndex> {
+        self.index.as_ref()
     }
 
     pub(crate) fn minimum(&self) -> usize {

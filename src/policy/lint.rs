@@ -1,6 +1,7 @@
 //! What a policy may not say, and why.
 
 use std::collections::{HashMap, HashSet};
+use std::mem;
 
 use super::automaton::{Automaton, Conflict};
 use super::field::{Field, FieldIndex};
@@ -32,6 +33,8 @@ pub(super) struct Checked {
     /// What people call the fields by, as [`plain_name`]: their names, and the last names of their paths.
     #[cfg_attr(not(feature = "layer"), expect(dead_code, reason = "only the layer sees queries"))]
     pub(super) called: HashMap<String, FieldIndex>,
+    /// The fields with a blind index. The places of those have the numbers behind the fields'.
+    pub(super) indexed: Vec<FieldIndex>,
 }
 
 /// Checks a policy and compiles its paths.
@@ -61,6 +64,7 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault
             places.push(place);
         }
     }
+    let indexed = index_places(fields, &mut paths, &mut places)?;
     let last_names = paths.iter().filter_map(|(field, path)| {
         let last = path.segments.iter().rev().find_map(|segment| match &segment.selector {
             Selector::Name(name) => Some(name),
@@ -72,11 +76,16 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault
     let called = last_names.chain((0..).zip(fields).map(|(index, field)| (plain_name(&field.name), FieldIndex(index))));
     let called = called.collect();
     let automaton = Automaton::new(&paths).map_err(|conflict| {
-        let name = |field: FieldIndex| &fields[usize::from(field.0)].name;
-        let paths_of = |field: FieldIndex| fields[usize::from(field.0)].paths.join(", ");
+        // The place of a blind index stands for its field.
+        let field = |field: FieldIndex| {
+            let place = usize::from(field.0);
+            &fields[place.checked_sub(fields.len()).map_or(place, |index| indexed[index].0.into())]
+        };
+        let name = |index: FieldIndex| &field(index).name;
+        let paths_of = |index: FieldIndex| field(index).paths.join(", ");
         match conflict {
             Conflict::Overlap(one, other) => Fault {
-                place: Place::Field(other.0.into()),
+                place: Place::Field(usize::from(other.0).min(fields.len() - 1)),
                 message: format!(
                     "the paths of `{}` and `{}` can select the same value, which belongs to one field: {} and {}",
                     name(one),
@@ -98,7 +107,50 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault
             },
         }
     })?;
-    Ok(Checked { automaton, called })
+    Ok(Checked { automaton, called, indexed })
+}
+
+/// Adds the places of blind indexes to the paths: beside the members that they are of.
+fn index_places(
+    fields: &[Field],
+    paths: &mut Vec<(FieldIndex, Path)>,
+    places: &mut Vec<Place>,
+) -> Result<Vec<FieldIndex>, Fault> {
+    let mut indexed = Vec::new();
+    for (number, field) in (0..).zip(fields) {
+        let (Some(index), Some(sibling)) = (field.index(), field.index_name()) else { continue };
+        let fault = |message: String| Fault { place: Place::Field(number.into()), message };
+        let name = &field.name;
+        if let Some(problem) = name_problem(&sibling).or_else(|| needs_escapes(&sibling)) {
+            return Err(fault(format!("field `{name}`: the name of its blind index {problem}")));
+        }
+        if let Some(problem) = index.problem(name, &field.tag) {
+            return Err(fault(format!("field `{name}`: {problem}")));
+        }
+        let place = FieldIndex(u16::try_from(fields.len() + indexed.len()).expect("there are 256 fields at most"));
+        let own: Vec<_> = paths.iter().filter(|(field, _)| field.0 == number).map(|(_, path)| path.clone()).collect();
+        let mut last_name = None;
+        for mut path in own {
+            let last = path.segments.last_mut().map(|segment| &mut segment.selector);
+            match last {
+                Some(Selector::Name(own)) if last_name.as_ref().is_none_or(|last| last == own) => {
+                    last_name = Some(mem::replace(own, sibling.clone().into_owned()));
+                }
+                _ => {
+                    let message = "has a blind index, which stands beside it: its paths must all end in one name";
+                    return Err(fault(format!("field `{name}` {message}")));
+                }
+            }
+            paths.push((place, path));
+            places.push(Place::Field(number.into()));
+        }
+        indexed.push(FieldIndex(number));
+    }
+    Ok(indexed)
+}
+
+fn needs_escapes(name: &str) -> Option<&'static str> {
+    name.contains(['"', '\\']).then_some("holds a quote or a backslash")
 }
 
 /// A name without case and without what words are joined by.

@@ -18,6 +18,7 @@
 //! most. What is over a limit is refused when the policy is built.
 
 mod automaton;
+mod blind_index;
 mod field;
 mod lint;
 mod path;
@@ -28,6 +29,7 @@ mod tag;
 mod toml;
 
 pub(crate) use automaton::{Automaton, State};
+pub use blind_index::BlindIndex;
 pub use field::Field;
 pub(crate) use field::FieldIndex;
 pub use policy::{Policy, PolicyBuilder};

@@ -7,18 +7,18 @@ use std::str::CharIndices;
 pub(crate) const LARGEST_INDEX: u32 = u32::MAX - 1;
 
 /// A path: segments from the root on.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Path {
     pub(super) segments: Vec<Segment>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Segment {
     pub(super) descendant: bool,
     pub(super) selector: Selector,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Selector {
     Name(String),
     Index(u32),

@@ -1,5 +1,7 @@
 //! A policy and its builder.
 
+use std::borrow::Cow;
+
 use super::automaton::Automaton;
 use super::field::{Field, FieldIndex};
 #[cfg(feature = "layer")]
@@ -52,6 +54,25 @@ impl Policy {
         &self.fields[usize::from(index.0)]
     }
 
+    /// Returns the field whose blind index stands at `index`, where that is a place of one.
+    pub(crate) fn indexed_by(&self, index: FieldIndex) -> Option<FieldIndex> {
+        let sibling = usize::from(index.0).checked_sub(self.fields.len())?;
+        self.checked.indexed.get(sibling).copied()
+    }
+
+    /// The fields with a blind index, in order.
+    pub(crate) fn indexed(&self) -> &[FieldIndex] {
+        &self.checked.indexed
+    }
+
+    /// Returns what the value at `index` is called: the name of a field, or of a blind index.
+    pub(crate) fn place_name(&self, index: FieldIndex) -> Cow<'_, str> {
+        match self.indexed_by(index) {
+            Some(field) => self.field(field).index_name().unwrap_or_default(),
+            None => self.field(index).name().into(),
+        }
+    }
+
     pub(crate) fn field_named(&self, name: &str) -> Option<FieldIndex> {
         let place = self.fields.iter().position(|field| field.name == name)?;
         u16::try_from(place).ok().map(FieldIndex)
@@ -65,10 +86,10 @@ impl Policy {
         &self.checked.automaton
     }
 
-    /// Returns the field that people call `name`, in any case and any style: `contact_number`, `contactNumber`.
+    /// Returns the field, or the place of a blind index, that people call `name`, in any case and any style: `contact_number`, `contactNumber`.
     #[cfg(feature = "layer")]
-    pub(crate) fn field_called(&self, name: &str) -> Option<&Field> {
-        self.checked.called.get(&plain_name(name)).map(|index| self.field(*index))
+    pub(crate) fn field_called(&self, name: &str) -> Option<FieldIndex> {
+        self.checked.called.get(&plain_name(name)).copied()
     }
 }
 

@@ -1,0 +1,265 @@
+//! Blind indexes: encrypted fields by equal value.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use zeroize::Zeroizing;
+
+use super::field_cipher::FieldCipher;
+use crate::crypto::data_key::DataKey;
+use crate::crypto::index_key::{FULL_BITS, IndexPlace, PlacedIndexKey};
+use crate::crypto::key_id::KeyId;
+use crate::crypto::random;
+use crate::error::{Error, ErrorKind};
+use crate::keys::Keys;
+use crate::policy::{BlindIndex, Field, FieldIndex, Policy};
+
+/// The index keys of a cipher, and what is derived from them for its scope.
+pub(super) struct Indexes {
+    keys: Keys,
+    tenant: Option<String>,
+    /// By key, and then in the order of the policy's indexed fields.
+    derived: RwLock<Vec<(KeyId, Arc<[PlacedIndexKey]>)>>,
+}
+
+impl Indexes {
+    pub(super) fn new(keys: Keys, tenant: Option<&str>) -> Self {
+        Self { keys, tenant: tenant.map(str::to_owned), derived: RwLock::default() }
+    }
+
+    pub(super) fn for_tenant(&self, tenant: Option<&str>) -> Self {
+        Self::new(self.keys.clone(), tenant)
+    }
+
+    /// The key that indexes are written with, for each indexed field.
+    fn primary(&self, policy: &Policy) -> Result<Arc<[PlacedIndexKey]>, Error> {
+        let keys = self.keys.current_for_encryption()?;
+        self.derived(keys.primary()?, policy)
+    }
+
+    /// The keys that stored indexes may have been written with, for each indexed field.
+    fn all(&self, policy: &Policy) -> Result<Vec<Arc<[PlacedIndexKey]>>, Error> {
+        self.keys.current().all().map(|key| self.derived(key, policy)).collect()
+    }
+
+    fn derived(&self, key: &DataKey, policy: &Policy) -> Result<Arc<[PlacedIndexKey]>, Error> {
+        let find = |derived: &[(KeyId, Arc<[PlacedIndexKey]>)]| {
+            derived.iter().find(|(id, _)| *id == key.id()).map(|(_, keys)| Arc::clone(keys))
+        };
+        // What a panic left behind is still a list of keys.
+        if let Some(keys) = find(&self.derived.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(keys);
+        }
+        if self.tenant.as_deref() == Some("") {
+            return Err(Error::new(ErrorKind::InvalidValue, "an index cannot be bound to a tenant with an empty name"));
+        }
+        let keys = policy.indexed().iter().filter_map(|&field| {
+            let field = policy.field(field);
+            let (index, name) = (field.index()?, field.index_name()?);
+            Some(key.index().at(&IndexPlace {
+                tenant: self.tenant.as_deref(),
+                collection: policy.collection(),
+                field: field.name(),
+                index: &name,
+                normal_form: index.normalizer().id(),
+                bits: index.bits(),
+            }))
+        });
+        let keys: Arc<[_]> = keys.collect();
+        self.derived.write().unwrap_or_else(PoisonError::into_inner).push((key.id(), Arc::clone(&keys)));
+        Ok(keys)
+    }
+}
+
+impl FieldCipher {
+    /// Adds the keys that blind indexes are made with: those of a keyring of their own, so that they are rotated apart
+    /// from data keys.
+    ///
+    /// The primary one makes the indexes that are stored. A lookup asks for those of every key that may decrypt, so that
+    /// it goes on finding rows while their indexes are made anew.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`] where these are the keys that encrypt.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// use fieldseal::policy::{BlindIndex, Normalizer};
+    /// use fieldseal::{Field, FieldCipher, Policy, Tag};
+    ///
+    /// let index = BlindIndex::new(Normalizer::exact());
+    /// let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone).blind_index(index)).build()?;
+    /// let keys = || Ok::<_, fieldseal::Error>(Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// let cipher = FieldCipher::new(policy, keys()?).with_index_keys(keys()?)?;
+    ///
+    /// let stored = cipher.encrypt_json(br#"{"phone":"+6591234567","vip":true}"#)?;
+    /// let stored = String::from_utf8(stored).unwrap();
+    /// let index = cipher.lookup("phone", "+6591234567")?.terms()[0].clone();
+    /// assert!(stored.contains(&format!(r#","phone_index":"{index}","vip""#)));
+    /// assert_eq!(cipher.decrypt_json(stored.as_bytes())?, br#"{"phone":"+6591234567","vip":true}"#);
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn with_index_keys(self, keys: Keys) -> Result<Self, Error> {
+        if keys.current().all().any(|key| self.keys().current().all().any(|other| other.id() == key.id())) {
+            let message = "the index keys are the data keys: make a keyring of their own for them";
+            return Err(Error::new(ErrorKind::Keyring, message));
+        }
+        Ok(self.with_indexes(|tenant| Indexes::new(keys, tenant)))
+    }
+
+    /// Makes the blind index of a value of `field`, for a column beside that of its token; nothing where the value is
+    /// empty.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidValue`] where the field has no index, or the value no normal form;
+    /// [`ErrorKind::KeyUnavailable`].
+    pub fn blind_index(&self, field: &str, text: &str) -> Result<Option<String>, Error> {
+        let (field, place) = self.indexed_field(field)?;
+        self.index_of(place, field, text)
+    }
+
+    /// Prepares to look rows up by a value of `field`.
+    ///
+    /// # Errors
+    ///
+    /// As [`blind_index`](Self::blind_index), and [`ErrorKind::InvalidValue`] where the value is empty: rows without a
+    /// value have no index.
+    pub fn lookup(&self, field: &str, text: &str) -> Result<Lookup, Error> {
+        let (field, place) = self.indexed_field(field)?;
+        self.lookup_at(place, field, text)
+    }
+
+    /// The same, for a field that is known to have an index.
+    #[cfg(feature = "layer")]
+    pub(crate) fn lookup_of(&self, field: FieldIndex, text: &str) -> Result<Lookup, Error> {
+        self.lookup(self.policy().field(field).name(), text)
+    }
+
+    fn indexed_field(&self, name: &str) -> Result<(FieldIndex, usize), Error> {
+        let policy = self.policy();
+        let fault = |what| Error::new(ErrorKind::InvalidValue, format!("the policy has no {what} `{name}`"));
+        let field = policy.field_named(name).ok_or_else(|| fault("field"))?;
+        let place = policy.indexed().iter().position(|&other| other == field);
+        Ok((field, place.ok_or_else(|| fault("blind index of"))?))
+    }
+
+    /// The index of a value of `field`, which is the one at `place` among those with an index.
+    pub(super) fn index_of(&self, place: usize, field: FieldIndex, text: &str) -> Result<Option<String>, Error> {
+        let (policy, index) = self.index_at(field)?;
+        let normal = normal_form(policy.field(field), index, text)?;
+        if normal.is_empty() {
+            return Ok(None);
+        }
+        let keys = self.indexes()?.primary(policy)?;
+        let class = (index.classes() > 1).then(|| random::below(index.classes()));
+        Ok(Some(keys[place].index([&**normal], class)))
+    }
+
+    fn lookup_at(&self, place: usize, field: FieldIndex, text: &str) -> Result<Lookup, Error> {
+        let (policy, index) = self.index_at(field)?;
+        let normal = normal_form(policy.field(field), index, text)?;
+        if normal.is_empty() {
+            let name = policy.field(field).name();
+            return Err(Error::new(ErrorKind::InvalidValue, format!("rows without `{name}` have no index")));
+        }
+        let mut terms = Vec::new();
+        for keys in self.indexes()?.all(policy)? {
+            if index.classes() > 1 {
+                terms.extend((0..index.classes()).map(|class| keys[place].index([&**normal], Some(class))));
+            } else {
+                terms.push(keys[place].index([&**normal], None));
+            }
+        }
+        let is_exact = index.bits() == FULL_BITS;
+        Ok(Lookup { terms, normal, is_exact, field, cipher: self.clone() })
+    }
+
+    fn index_at(&self, field: FieldIndex) -> Result<(&Policy, &BlindIndex), Error> {
+        let index = self.policy().field(field).index();
+        let missing = || Error::new(ErrorKind::InvalidValue, "the field has no blind index");
+        Ok((self.policy(), index.ok_or_else(missing)?))
+    }
+
+    fn indexes(&self) -> Result<&Indexes, Error> {
+        self.index_keys().ok_or_else(|| {
+            let message = "the policy has a blind index, and the cipher no index keys: add them with `with_index_keys`";
+            Error::new(ErrorKind::KeyUnavailable, message)
+        })
+    }
+}
+
+/// The normal form of a value, or why it has none.
+fn normal_form(field: &Field, index: &BlindIndex, text: &str) -> Result<Zeroizing<String>, Error> {
+    index
+        .normalizer()
+        .normalize(text)
+        .map_err(|error| Error::new(ErrorKind::InvalidValue, format!("the value of `{}` {error}", field.name())))
+}
+
+/// A search for the rows with one value of a field.
+///
+/// # Example
+///
+/// ```
+/// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+/// # use fieldseal::policy::{BlindIndex, Normalizer};
+/// # use fieldseal::{Field, FieldCipher, Policy, Tag};
+/// # let index = BlindIndex::truncated(Normalizer::exact(), 16);
+/// # let policy = Policy::builder("customers").field(Field::new("remark", Tag::Text).blind_index(index)).build()?;
+/// # let keys = || Ok::<_, fieldseal::Error>(Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+/// # let cipher = FieldCipher::new(policy, keys()?).with_index_keys(keys()?)?;
+/// # let rows = vec![cipher.encrypt_value("remark", "gate 7")?, cipher.encrypt_value("remark", "gate 8")?];
+/// let lookup = cipher.lookup("remark", "gate 7")?;
+/// let sql = format!("SELECT remark FROM customers WHERE remark_index IN ({})", ["?"].repeat(lookup.terms().len()).join(","));
+/// # let _ = sql;
+/// // ... binds `lookup.terms()` ...
+/// let found: Vec<String> = rows.into_iter().filter_map(|token| lookup.confirm(token).transpose()).collect::<Result<_, _>>()?;
+/// assert_eq!(found, ["gate 7"]);
+/// # Ok::<(), fieldseal::Error>(())
+/// ```
+#[must_use]
+pub struct Lookup {
+    terms: Vec<String>,
+    normal: Zeroizing<String>,
+    is_exact: bool,
+    field: FieldIndex,
+    cipher: FieldCipher,
+}
+
+impl Lookup {
+    /// Returns the indexes to ask for: a row matches that has any of them. Several where the index key is being rotated
+    /// or the values fall into classes.
+    #[must_use]
+    pub fn terms(&self) -> &[String] {
+        &self.terms
+    }
+
+    /// Returns whether every row that is found matches. Otherwise each goes through [`confirm`](Self::confirm).
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    /// Decrypts the token of a row that was found, and returns the value where it matches; nothing where the row was
+    /// found by chance.
+    ///
+    /// # Errors
+    ///
+    /// As [`decrypt_value`](FieldCipher::decrypt_value).
+    pub fn confirm(&self, token: impl AsRef<[u8]>) -> Result<Option<String>, Error> {
+        let (policy, index) = self.cipher.index_at(self.field)?;
+        let field = policy.field(self.field);
+        let value: String = self.cipher.decrypt_value(field.name(), token)?;
+        let matches = normal_form(field, index, &value).is_ok_and(|normal| *normal == *self.normal);
+        Ok(matches.then_some(value))
+    }
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookup").field("field", &self.cipher.policy().field(self.field).name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,90 @@
+//! An index key and the blind indexes that are made with it.
+
+use base64::Engine as _;
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::associated_data::write_part;
+use super::base64url::BASE64URL;
+use crate::secret::SecretKey;
+
+/// What every blind index in text form begins with.
+pub(crate) const INDEX_MARK: &str = "fi1.";
+/// The length of a full index in bits: no two values of a table share one by chance.
+pub(crate) const FULL_BITS: u16 = 128;
+
+/// What a blind index is bound to: equal values at two places have unrelated indexes.
+#[derive(Clone, Copy)]
+pub(crate) struct IndexPlace<'a> {
+    pub(crate) tenant: Option<&'a str>,
+    pub(crate) collection: &'a str,
+    /// Empty where several fields make one index.
+    pub(crate) field: &'a str,
+    pub(crate) index: &'a str,
+    /// The normal form, with its version: another version gives other indexes.
+    pub(crate) normal_form: &'a str,
+    pub(crate) bits: u16,
+}
+
+/// What makes the blind indexes under one key, and nothing else.
+pub(crate) struct IndexKey {
+    /// Tells generations of keys apart where an index is looked at: the first byte of the key's id.
+    generation: u8,
+    derivation: Hkdf<Sha256>,
+}
+
+impl IndexKey {
+    pub(crate) fn new(secret: &SecretKey, generation: u8) -> Self {
+        let derivation = Hkdf::<Sha256>::new(Some(b"fieldseal/v1/index-key"), secret.expose_secret());
+        Self { generation, derivation }
+    }
+
+    /// Derives the key for the indexes of one place.
+    pub(crate) fn at(&self, place: &IndexPlace<'_>) -> PlacedIndexKey {
+        let &IndexPlace { tenant, collection, field, index, normal_form, bits } = place;
+        let mut info = b"fieldseal/v1/index".to_vec();
+        for part in [tenant.unwrap_or_default(), collection, field, index, normal_form] {
+            write_part(part.as_bytes(), &mut info);
+        }
+        info.extend_from_slice(&bits.to_be_bytes());
+        let mut key = Zeroizing::new([0; 32]);
+        self.derivation.expand(&info, &mut key[..]).expect("32 bytes are within HKDF-SHA-256's 8,160");
+        let mac = Hmac::new_from_slice(&key[..]).expect("HMAC takes keys of any length");
+        PlacedIndexKey { generation: self.generation, mac, bits }
+    }
+}
+
+/// An index key for one place.
+#[derive(Clone)]
+pub(crate) struct PlacedIndexKey {
+    generation: u8,
+    mac: Hmac<Sha256>,
+    bits: u16,
+}
+
+impl PlacedIndexKey {
+    /// Computes the blind index of `parts`, each in its normal form: in text form, the mark and base64url of a byte that
+    /// tells generations of the key apart and of the first bits of HMAC-SHA-256 (RFC 2104) over the parts, each with its
+    /// length before it. `class` is the one out of several that an index value falls into.
+    pub(crate) fn index<'p>(&self, parts: impl IntoIterator<Item = &'p str>, class: Option<u8>) -> String {
+        let mut message = Zeroizing::new(Vec::new());
+        for part in parts {
+            write_part(part.as_bytes(), &mut message);
+        }
+        message.extend(class);
+        let code = self.mac.clone().chain_update(&message[..]).finalize().into_bytes();
+        let length = usize::from(self.bits.div_ceil(8));
+        let mut binary = vec![self.generation];
+        binary.extend_from_slice(&code[..length]);
+        if let Some(last) = binary.last_mut()
+            && self.bits % 8 != 0
+        {
+            *last &= 0xff << (8 - self.bits % 8);
+        }
+        let mut text = INDEX_MARK.to_owned();
+        BASE64URL.encode_string(&binary, &mut text);
+        text
+    }
+}
