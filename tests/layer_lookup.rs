@@ -1,0 +1,214 @@
+//! Proves that a lookup through the layer reaches the service as an index, whichever way it is asked, and that the value
+//! never does.
+#![cfg(feature = "layer")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use fieldseal::policy::{BlindIndex, Normalizer};
+use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+use http::header::CONTENT_TYPE;
+use serde::{Deserialize, Serialize};
+use support::{Frames, JSON, Recorder, Server, keys};
+use tower::Layer;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn digits() -> Normalizer {
+    Normalizer::custom("digits", 1, |text| Some(text.chars().filter(char::is_ascii_digit).collect())).unwrap()
+}
+
+fn cipher() -> FieldCipher {
+    let policy = Policy::builder("customers")
+        .field(Field::new("phone", Tag::Phone).path("$..phone_number").blind_index(BlindIndex::new(digits())))
+        .field(Field::new("email", Tag::Email))
+        .field(Field::new("remark", Tag::Text).blind_index(BlindIndex::truncated(Normalizer::exact(), 16)))
+        .build()
+        .unwrap();
+    FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap()
+}
+
+fn layer() -> FieldEncryptionLayer {
+    FieldEncryptionLayer::new(cipher()).lookup_path("/customers/by-phone/{phone}").search_path("/customers/search")
+}
+
+fn term(value: &str) -> String {
+    cipher().lookup("phone", value).unwrap().terms()[0].clone()
+}
+
+/// What the service sees of a request for `target`, or the refusal.
+async fn target(target: &str) -> Result<String, String> {
+    let recorder = Recorder::echoing();
+    let server = Server::hyper(layer(), &recorder).await;
+    let reply = server.send(server.request("GET", target).body(Body::empty()).unwrap()).await;
+    if reply.status == 200 {
+        return Ok(recorder.only().uri.to_string());
+    }
+    assert_eq!(recorder.calls(), 0);
+    let detail = reply.refusal(422, "refused");
+    assert!(!detail.contains("9123"), "{detail}");
+    Err(detail)
+}
+
+#[tokio::test]
+async fn a_parameter_with_an_index_asks_for_the_index() {
+    let index = term("6591234567");
+    for query in [
+        "phone=%2B65%209123%204567",
+        "phone=+65+9123+4567",
+        "%70hone=6591234567",
+        "phone_number=65-9123-4567",
+        "phoneNumber=6591234567",
+    ] {
+        let seen = target(&format!("/customers?a=1&{query}&b=%20x")).await.unwrap();
+        assert_eq!(seen, format!("/customers?a=1&phone_index={index}&b=%20x"), "{query}");
+    }
+    assert_eq!(target("/customers?a=%41;b&c").await.unwrap(), "/customers?a=%41;b&c");
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_refused() {
+    for (query, said) in [
+        ("phone=91234567&phone=81234567", "twice"),
+        ("phone=91234567&%70hone=1", "twice"),
+        ("phone=91234567;x=1", "once"),
+        ("a=1;phone=91234567", "once"),
+        ("customer[phone]=91234567", "once"),
+        ("phone__gt=91234567", "once"),
+        ("phone=none", "no index"),
+        ("phone", "no index"),
+        ("phone_index=fi1.x", "cannot be sent"),
+        ("phoneIndex=fi1.x", "cannot be sent"),
+        ("email=a%40example.sg", "cannot be searched"),
+        ("remark=91234567", "truncated"),
+    ] {
+        let detail = target(&format!("/customers?{query}")).await.unwrap_err();
+        assert!(detail.contains(said), "{query}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_segment_of_the_path_becomes_the_index() {
+    let index = term("6591234567");
+    for path in ["+65 9123-4567", "%2B6591234567", "%36591234567"] {
+        let path = path.replace(' ', "%20");
+        let seen = target(&format!("/customers/by-phone/{path}?a=1")).await.unwrap();
+        assert_eq!(seen, format!("/customers/by-phone/{index}?a=1"), "{path}");
+    }
+    assert_eq!(target("/customers/7/orders").await.unwrap(), "/customers/7/orders");
+    for path in ["none", "%ff", "%9"] {
+        target(&format!("/customers/by-phone/{path}")).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_is_sent_asks_for_the_index() {
+    let index = term("6591234567");
+    for (media_type, body, seen) in [
+        (
+            JSON,
+            r#"{"a":[1], "where" : {"phone_number" : "+65 9123 4567" }}"#,
+            r#"{"a":[1], "where" : {"phone_index":"I" }}"#,
+        ),
+        (JSON, r#"{ "phone_number":"6591234567","b":1}"#, r#"{"phone_index":"I","b":1}"#),
+        (FORM, "a=1&phone=%2B65+9123+4567", "a=1&phone_index=I"),
+        (FORM, "a=%41", "a=%41"),
+    ] {
+        for cuts in [&[usize::MAX][..], &[1; 100], &[7, 20]] {
+            let recorder = Recorder::answering(JSON, "[]");
+            let server = Server::axum(layer(), &recorder).await;
+            let request = server.request("POST", "/customers/search").header(CONTENT_TYPE, media_type);
+            let body = Frames::cut(body.as_bytes(), cuts).into_body();
+            let reply = server.send(request.body(body).unwrap()).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            let received = recorder.only();
+            assert_eq!(str::from_utf8(received.bytes()).unwrap(), seen.replace('I', &index));
+            if let Some(length) = received.headers.get("content-length") {
+                assert_eq!(length.to_str().unwrap(), received.bytes().len().to_string());
+            }
+        }
+    }
+    let token = cipher().encrypt_value("phone", "1").unwrap();
+    for (media_type, body, status, code) in [
+        (JSON, r#"{"email":"a@example.sg"}"#.to_owned(), 422, "refused"),
+        (JSON, r#"{"phone_number":null}"#.to_owned(), 422, "refused"),
+        (JSON, r#"{"phone_number":["91234567"]}"#.to_owned(), 422, "refused"),
+        (JSON, r#"{"phone_index":"fi1.x"}"#.to_owned(), 422, "refused"),
+        (JSON, r#"{"remark":"91234567"}"#.to_owned(), 422, "refused"),
+        (JSON, format!(r#"{{"phone_number":"{token}"}}"#), 422, "token_submitted"),
+        (FORM, format!("q={token}"), 422, "token_submitted"),
+        (FORM, "email=91234567".to_owned(), 422, "refused"),
+        (FORM, "phone=1&phone=2".to_owned(), 422, "refused"),
+        ("application/merge-patch+json", "{}".to_owned(), 415, "unsupported_media_type"),
+        (FORM, "a".repeat(70_000), 413, "too_large"),
+    ] {
+        let recorder = Recorder::answering(JSON, "[]");
+        let server = Server::axum(layer(), &recorder).await;
+        let request = server.request("POST", "/customers/search").header(CONTENT_TYPE, media_type);
+        let detail = server.send(request.body(Body::from(body)).unwrap()).await.refusal(status, code).to_owned();
+        assert!(!detail.contains("9123"), "{detail}");
+        assert_eq!(recorder.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_form_elsewhere_is_still_refused() {
+    let server = Server::axum(layer(), &Recorder::echoing()).await;
+    server.post(FORM, Body::from("phone=1")).await.refusal(415, "unsupported_media_type");
+}
+
+#[derive(Clone, Deserialize, Serialize)]
+struct Customer {
+    id: u64,
+    phone_number: String,
+    phone_index: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    phone_index: String,
+}
+
+type Stored = State<std::sync::Arc<std::sync::Mutex<Vec<Customer>>>>;
+
+/// A service as a user writes it: it stores what it is sent, and looks up by what it is asked.
+#[tokio::test]
+async fn a_customer_is_found_by_her_number_and_shown_without_the_index() {
+    let find = |stored: &Stored, terms: &str| -> Vec<Customer> {
+        let customers = stored.lock().unwrap().clone();
+        let is_wanted = |index: &str| terms.split(',').any(|term| term == index);
+        customers.into_iter().filter(|customer| customer.phone_index.as_deref().is_some_and(is_wanted)).collect()
+    };
+    let router =
+        Router::new()
+            .route(
+                "/customers",
+                get(move |stored: Stored, Query(wanted): Query<Wanted>| async move {
+                    Json(find(&stored, &wanted.phone_index))
+                })
+                .post(|stored: Stored, Json(customer): Json<Customer>| async move {
+                    stored.lock().unwrap().push(customer);
+                }),
+            )
+            .route(
+                "/customers/by-phone/{index}",
+                get(move |stored: Stored, Path(index): Path<String>| async move { Json(find(&stored, &index)) }),
+            )
+            .with_state(std::sync::Arc::default());
+    // Around the whole router, since the path is rewritten before it is matched.
+    let server = Server::service(layer().layer(router)).await;
+    for (id, phone) in [(1, "+65 9123 4567"), (2, "+65 8123 4567"), (3, "6591234567")] {
+        let body = format!(r#"{{"id":{id},"phone_number":"{phone}"}}"#);
+        let request = server.request("POST", "/customers").header(CONTENT_TYPE, JSON);
+        assert_eq!(server.send(request.body(Body::from(body)).unwrap()).await.status, 200);
+    }
+    let shown = r#"[{"id":1,"phone_number":"+65 9123 4567"},{"id":3,"phone_number":"6591234567"}]"#;
+    for target in ["/customers?phone=%2B6591234567", "/customers/by-phone/65%209123%204567"] {
+        let reply = server.send(server.request("GET", target).body(Body::empty()).unwrap()).await;
+        assert_eq!(reply.text(), shown);
+    }
+}
