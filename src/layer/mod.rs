@@ -107,11 +107,23 @@
 //! a client that offers HTTP/2 by `Upgrade: h2c` is served as before. A response of 101 is 502, and `CONNECT` is
 //! refused. Serve WebSockets on a route without the layer.
 //!
-//! # Queries
+//! # Queries and lookups
 //!
 //! A parameter that is called like a tagged field or the last name of its paths, in any case and style, alone or within
 //! a name such as `customer[phone]`, is refused with 422: storage holds tokens, so nothing would be found, and the value
 //! would pass inward. Values under other names and in the path are not looked at.
+//!
+//! Where the field has a [blind index](crate::Field::blind_index), `?phone=…` becomes `?phone_index=…`: the service, its
+//! logs and the database see indexes, one or several separated by commas, and a row matches that has any of them. A field
+//! that is asked for twice, within another name or by a semicolon is still refused. Three other ways to ask:
+//!
+//! - [`lookup_path`](FieldEncryptionLayer::lookup_path): a segment of the path, `/customers/by-phone/{phone}`;
+//! - [`search_path`](FieldEncryptionLayer::search_path): a JSON document or a form that is sent as a search;
+//! - [`FieldCipher::lookup`](crate::FieldCipher::lookup), in the service itself, also for truncated indexes, whose matches
+//!   must be checked.
+//!
+//! In stored documents the index is a member behind its token, and it is left out of responses. A request that holds
+//! one is refused with 422.
 //!
 //! # Tokens from outside
 //!
@@ -131,7 +143,7 @@
 //! | 413 | `too_large` | a tagged value is over 1 MiB, a JSON Patch over the limit of whole bodies, or a body over [`body_limit`](FieldEncryptionLayer::body_limit) |
 //! | 415 | `unsupported_media_type` | the body cannot be looked into |
 //! | 422 | `token_submitted` | the request holds a token; also an audit event |
-//! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries, tunnels |
+//! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries and lookups, tunnels |
 //! | 500 | `unreadable` | a stored value does not open, or is not encrypted |
 //! | 502 | `service` | the service's response cannot be looked into |
 //! | 503 | `keys_unavailable` | a key is missing, the keyring was not read for longer than its lease, or a request took longer than its timing allows; with `Retry-After` |
