@@ -255,3 +255,169 @@ impl fmt::Debug for Mask {
         f.debug_tuple("Mask").field(&name).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all() -> [Mask; 8] {
+        let custom = Mask::custom(|text| text.replace(char::is_alphabetic, "•"));
+        [
+            Mask::phone(),
+            Mask::email(),
+            Mask::card(),
+            Mask::name(),
+            Mask::national_id(),
+            Mask::hidden(),
+            custom,
+            Mask::custom(str::to_owned),
+        ]
+    }
+
+    fn marks(text: &str) -> usize {
+        text.chars().filter(|c| c.is_alphanumeric()).count()
+    }
+
+    #[test]
+    fn a_telephone_number_shows_its_country_and_its_end() {
+        for (text, masked) in [
+            ("+65 9123 4567", "+65 •••• 4567"),
+            ("+1 (650) 253-0000", "+1 •••• 0000"),
+            ("+44 020 7946 0958", "+44 •••• 0958"),
+            ("+6591234567", "+•••• 4567"),
+            ("+6591234567 ", "+•••• 4567"),
+            ("+65912345 67", "+•••• 4567"),
+            ("+65-9123-4567", "+•••• 4567"),
+            ("++65 9123 4567", "+•••• 4567"),
+            ("9123 4567", "•••• 4567"),
+            ("+65 912 4567", "••••"),
+            ("+65 ", "••••"),
+            ("123-4567", "••••"),
+            ("+", "••••"),
+            ("", "••••"),
+            ("٠١٠١٢٣٤٥٦٧٨", "••••"),
+        ] {
+            assert_eq!(Mask::phone().apply(text), masked, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_email_address_shows_its_domain_and_a_character() {
+        for (text, masked) in [
+            ("wei.ming@example.sg", "w•••@example.sg"),
+            (" wei@bücher.example ", "w•••@bücher.example"),
+            ("李小龙@例え.テスト", "李•••@例え.テスト"),
+            ("al@example.sg", "•••@example.sg"),
+            ("\"a@b\"@example.sg", "•••@example.sg"),
+            ("\u{202E}wei@example.sg", "•••@example.sg"),
+            ("@example.sg", "••••"),
+            ("wei@", "••••"),
+            ("wei ming", "••••"),
+            ("at @home: S1234567A, 12 Orchard Road", "••••"),
+        ] {
+            assert_eq!(Mask::email().apply(text), masked, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_card_shows_four_digits() {
+        for (text, masked) in [
+            ("4242", "•••• 4242"),
+            ("4242 4242 4242 4242", "•••• 4242"),
+            ("378282246310005", "•••• 0005"),
+            ("****-****-****-4242", "•••• 4242"),
+            ("424242xxxxxx4242", "•••• 4242"),
+            ("4242********", "••••"),
+            ("42424", "••••"),
+            ("4242424", "••••"),
+            ("424", "••••"),
+            ("42424242424242424242", "••••"),
+            ("Visa 4242", "••••"),
+        ] {
+            assert_eq!(Mask::card().apply(text), masked, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_shows_a_character_of_each_word() {
+        for (text, masked) in [
+            ("Tan Wei Ming", "T••• W••• M•••"),
+            ("  tan\u{3000}wei\nming ", "t••• w••• m•••"),
+            ("Pablo Diego José Francisco de Paula", "P••• D••• J••• F•••"),
+            ("陈伟明", "陈•••"),
+            ("Li B", "L••• •••"),
+            ("E\u{301} Ö", "••• •••"),
+            ("'t Hooft", "••• H•••"),
+            ("", "••••"),
+        ] {
+            assert_eq!(Mask::name().apply(text), masked, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_national_id_shows_its_end_if_it_is_long() {
+        for (text, masked) in [
+            ("S1234567A", "••••567A"),
+            ("850712-14-5678", "••••5678"),
+            ("A123 4567", "••••4567"),
+            ("A123456", "••••"),
+            ("S1234567\u{202E}A", "••••"),
+            ("", "••••"),
+        ] {
+            assert_eq!(Mask::national_id().apply(text), masked, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mask_without_bullets_shows_nothing() {
+        for shown in ["everything", "", "••", "•• •", "***"] {
+            assert_eq!(Mask::custom(move |_| shown.to_owned()).apply("everything"), HIDDEN);
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_kind_alone() {
+        assert_eq!(format!("{:?}", Mask::national_id()), "Mask(\"national_id\")");
+        assert_eq!(format!("{:?}", Mask::custom(str::to_owned)), "Mask(\"custom\")");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_masked_is_recognised(text in any::<String>()) {
+            for mask in all() {
+                prop_assert!(is_masked(&mask.apply(&text)), "{:?}", mask);
+                prop_assert!(is_masked(&mask.apply(&mask.apply(&text))), "{:?}", mask);
+            }
+        }
+
+        #[test]
+        fn names_and_numbers_show_half_at_most(text in "[\\PC0-9A-Z +-]{0,24}|[0-9A-Z -]{0,14}") {
+            for mask in [Mask::name(), Mask::national_id()] {
+                prop_assert!(2 * marks(&mask.apply(&text)) <= marks(&text), "{:?}", mask);
+            }
+        }
+
+        #[test]
+        fn telephone_numbers_show_half_at_most_beside_the_country(text in "(\\+[0-9]{0,4})?[ ]?[0-9 ()-]{0,14}") {
+            let masked = Mask::phone().apply(&text);
+            let (country, end) = masked.split_once(HIDDEN).unwrap();
+            prop_assert!(country.is_empty() || country == "+" || text.starts_with(country) && country.len() <= 5);
+            prop_assert!(2 * marks(end) <= marks(&text) - marks(country));
+        }
+
+        #[test]
+        fn email_addresses_show_a_third_of_the_local_part_at_most(local in "\\PC{1,12}", domain in "[a-z]{1,9}\\.sg") {
+            let masked = Mask::email().apply(&format!("{local}@{domain}"));
+            let shown = masked.strip_suffix(&format!("{BULLETS}@{domain}")).unwrap();
+            prop_assert!(3 * shown.chars().count() <= local.chars().count());
+        }
+
+        #[test]
+        fn cards_show_four_digits_at_most(text in "[0-9*x -]{0,24}|\\PC{0,24}") {
+            let masked = Mask::card().apply(&text);
+            prop_assert!(marks(&masked) == 0 || marks(&masked) == SHOWN);
+        }
+    }
+}

@@ -5,10 +5,22 @@
 
 #![allow(dead_code, unused_imports, reason = "used by `cipher`")]
 
+#[cfg(feature = "normal-forms")]
+mod built_in;
+#[cfg(feature = "normal-forms")]
+mod email;
+#[cfg(feature = "normal-forms")]
+mod folded;
 mod mask;
+#[cfg(feature = "normal-forms")]
+mod name;
 mod normalizer;
+#[cfg(feature = "normal-forms")]
+mod phone;
 mod plain;
 mod validation;
+#[cfg(feature = "normal-forms")]
+mod vectors;
 
 pub use mask::Mask;
 pub(crate) use mask::is_masked;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+#[cfg(feature = "normal-forms")]
+use super::built_in::BuiltIn;
 use crate::error::{Error, ErrorKind};
 
 /// Turns every spelling of a value into one, its normal form, so that equal values can be found.
@@ -30,12 +32,14 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone)]
 pub struct Normalizer {
     id: Arc<str>,
-    form: Form,
+    pub(super) form: Form,
 }
 
 #[derive(Clone)]
-enum Form {
+pub(super) enum Form {
     Exact,
+    #[cfg(feature = "normal-forms")]
+    BuiltIn(BuiltIn),
     Custom(Arc<Function>),
 }
 
@@ -98,7 +102,7 @@ impl Normalizer {
 
     /// Returns the normal form of `text`. An empty one means that there is no value.
     ///
-    /// The result is overwritten when it is dropped.
+    /// The result is overwritten when it is dropped. What the libraries beneath copy on the way is not.
     ///
     /// # Errors
     ///
@@ -118,6 +122,8 @@ impl Normalizer {
     pub fn normalize(&self, text: &str) -> Result<Zeroizing<String>, Error> {
         let normal = match &self.form {
             Form::Exact => Some(Zeroizing::new(text.to_owned())),
+            #[cfg(feature = "normal-forms")]
+            Form::BuiltIn(form) => form.normalize(text),
             Form::Custom(normalize) => normalize(text).map(Zeroizing::new),
         };
         normal.ok_or_else(|| Error::new(ErrorKind::InvalidValue, format!("the value {}", self.fault())))
@@ -126,11 +132,13 @@ impl Normalizer {
     /// What is said of a value without this normal form.
     pub(super) fn fault(&self) -> String {
         match &self.form {
+            #[cfg(feature = "normal-forms")]
+            Form::BuiltIn(form) => form.fault().to_owned(),
             Form::Exact | Form::Custom(_) => format!("has no normal form `{}`", self.id),
         }
     }
 
-    fn new(id: impl Into<Arc<str>>, form: Form) -> Self {
+    pub(super) fn new(id: impl Into<Arc<str>>, form: Form) -> Self {
         Self { id: id.into(), form }
     }
 }

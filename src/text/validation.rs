@@ -209,3 +209,98 @@ impl fmt::Debug for Validation {
         f.debug_struct("Validation").field("rules", rules).field("required", required).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn reason(validation: &Validation, text: &str) -> String {
+        validation.apply(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn any_text_passes_no_rule_and_stays_as_it_is() {
+        let stored = Validation::new().apply(" \0 ").unwrap();
+        assert!(matches!(stored, Cow::Borrowed(" \0 ")));
+        assert!(!Validation::default().is_required());
+        assert!(Validation::new().required().is_required());
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters() {
+        let validation = Validation::new().min_length(3).max_length(4);
+        assert_eq!(reason(&validation, "ab"), "is shorter than 3 characters");
+        assert_eq!(reason(&validation, ""), "is shorter than 3 characters");
+        assert_eq!(validation.apply("陈伟明").unwrap(), "陈伟明");
+        assert_eq!(validation.apply("abcd").unwrap(), "abcd");
+        assert_eq!(reason(&validation, "abcde"), "is longer than 4 characters");
+        assert_eq!(reason(&Validation::new().min_length(1), ""), "is shorter than 1 character");
+        assert_eq!(Validation::new().min_length(0).max_length(0).apply("").unwrap(), "");
+    }
+
+    #[test]
+    fn the_first_rule_that_fails_is_told() {
+        let validation = Validation::new().check("postcode", |text| text.len() == 6).min_length(3).plain_text();
+        assert_eq!(reason(&validation, "\0"), "fails the check `postcode`");
+        assert_eq!(validation.apply("018956").unwrap(), "018956");
+    }
+
+    #[test]
+    fn plain_text_has_no_controls() {
+        let validation = Validation::new().plain_text();
+        assert_eq!(validation.apply("Ahmad بن Tan").unwrap(), "Ahmad بن Tan");
+        for text in ["a\nb", "a\u{202E}b", "a\u{2067}b", "a\u{FFFE}b", "\u{1B}[2J"] {
+            assert_eq!(validation.apply(text), Err(Reason::NotPlainText), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn rules_behind_a_canonical_form_see_it() {
+        let trimmed = || Normalizer::custom("trimmed", 1, |text| Some(text.trim().to_owned())).unwrap();
+        let validation = Validation::new().canonical(trimmed()).max_length(2);
+        assert_eq!(validation.apply("  ab  ").unwrap(), "ab");
+        assert_eq!(validation.apply("   "), Err(Reason::Blank));
+        assert_eq!(Validation::new().normal_form(trimmed()).apply("  ab  ").unwrap(), "  ab  ");
+        assert_eq!(
+            reason(&Validation::new().max_length(2).canonical(trimmed()), "  ab"),
+            "is longer than 2 characters"
+        );
+        let none = Normalizer::custom("none", 3, |_| None).unwrap();
+        assert_eq!(reason(&Validation::new().normal_form(none), "ab"), "has no normal form `custom:none@3`");
+    }
+
+    #[cfg(feature = "normal-forms")]
+    #[test]
+    fn a_known_normal_form_is_told_by_its_noun() {
+        let phone = Normalizer::phone("SG").unwrap();
+        assert_eq!(Validation::new().canonical(phone.clone()).apply("9123 4567").unwrap(), "+6591234567");
+        assert_eq!(Validation::new().normal_form(phone.clone()).apply("9123 4567").unwrap(), "9123 4567");
+        assert_eq!(reason(&Validation::new().canonical(phone.clone()), "9123"), "is not a telephone number");
+        assert_eq!(reason(&Validation::new().canonical(phone), "  "), "is blank");
+        let email = Normalizer::email().unwrap();
+        assert_eq!(reason(&Validation::new().normal_form(email), "weiming"), "is not an email address");
+        let name = Normalizer::name().unwrap();
+        assert_eq!(reason(&Validation::new().normal_form(name), "Tan\u{202E}"), "is not a name in plain text");
+    }
+
+    proptest! {
+        #[test]
+        fn a_reason_never_holds_the_value(text in "[\u{1F600}-\u{1F64F}]{1,12}\0") {
+            let none = Normalizer::custom("none", 1, |_| None).unwrap();
+            for validation in [
+                Validation::new().min_length(99),
+                Validation::new().max_length(1),
+                Validation::new().normal_form(none.clone()),
+                Validation::new().canonical(none),
+                Validation::new().plain_text(),
+                Validation::new().check("never", |_| false),
+            ] {
+                let reason = validation.apply(&text).unwrap_err();
+                let told = format!("{reason} {reason:?} {validation:?}");
+                prop_assert!(text.chars().all(|c| !told.contains(c)), "{}", told);
+            }
+        }
+    }
+}
