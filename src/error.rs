@@ -38,6 +38,8 @@ pub enum ErrorKind {
     /// The sender, and the operator: what was handed in for encryption holds a token. Somebody out there may hold the
     /// storage, or a component encrypts twice.
     TokenSubmitted,
+    /// The sender: a value does not keep to the rules of its field. The message names the field and the rule.
+    Validation,
     /// The sender: a well-formed request asks for what would let a tagged value pass unprotected, or lose it.
     Refused,
     /// The operator: a stored token does not open. It was changed, moved to another place, or made under another

@@ -140,7 +140,8 @@ impl Visitor for Decryption {
         Error::decryption()
     }
 
-    fn end_document(&mut self) {
+    fn end_document(&mut self) -> Result<(), Error> {
         self.renew();
+        Ok(())
     }
 }

@@ -22,12 +22,16 @@ pub(super) struct Encryption {
     /// Made with the first value, under the primary key of that moment.
     tokens: Option<(TokenEncryptor, Term)>,
     kind: Kind,
+    /// Which fields with a validation the document has held so far.
+    present: Vec<FieldIndex>,
 }
 
 /// What the documents are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Whole,
+    /// Only what changes, but for that as `Whole`.
+    Partial,
     MergePatch,
     /// Their members are what is looked for.
     Search,
@@ -35,11 +39,16 @@ enum Kind {
 
 impl Encryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
-        Self { cipher, tokens: None, kind: Kind::Whole }
+        Self { cipher, tokens: None, kind: Kind::Whole, present: Vec::new() }
     }
 
     pub(super) fn for_merge_patch(self) -> Self {
         Self { kind: Kind::MergePatch, ..self }
+    }
+
+    #[cfg(feature = "layer")]
+    pub(super) fn for_part(self) -> Self {
+        Self { kind: Kind::Partial, ..self }
     }
 
     #[cfg(feature = "layer")]
@@ -57,6 +66,7 @@ impl Encryption {
     }
 
     pub(super) fn json_patch(mut self, patch: &[u8], longest_out: usize) -> Result<Vec<u8>, Error> {
+        self.kind = Kind::Partial;
         let policy = Arc::clone(self.policy());
         let mut out = Vec::with_capacity(patch.len() * 2);
         let longest = Longest { value: LONGEST_VALUE, out: longest_out };
@@ -89,7 +99,20 @@ impl Encryption {
         self.tokens.take_if(|(_, term)| term.is_over());
     }
 
+    /// Takes note that the document holds a value of `field`.
+    pub(super) fn note_present(&mut self, field: FieldIndex) {
+        if !self.is_present(field) {
+            self.present.push(field);
+        }
+    }
+
+    pub(super) fn is_present(&self, field: FieldIndex) -> bool {
+        self.present.contains(&field)
+    }
+
     fn write(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let canonical = self.validated(field, value)?;
+        let value = canonical.as_ref().map_or(value, |canonical| &canonical[..]);
         let token = self.encrypt(field, value)?;
         out.push(b'"');
         token::write_text(token, out);
@@ -166,7 +189,7 @@ impl Encryption {
 
     /// Refuses a value that is a token by its syntax alone. To pass it on, or to encrypt it once more, would let
     /// whoever holds stolen tokens have them opened, or would hide a component that encrypts twice.
-    fn refuse_token(&self, field: FieldIndex, value: &[u8]) -> Result<(), Error> {
+    pub(super) fn refuse_token(&self, field: FieldIndex, value: &[u8]) -> Result<(), Error> {
         let Some(text) = value.strip_prefix(b"\"") else { return Ok(()) };
         let text = &text[..text.len() - 1];
         let key_id = if memchr::memchr(b'\\', text).is_some() {
@@ -199,6 +222,7 @@ impl Visitor for Encryption {
         let is_merge_patch = self.kind == Kind::MergePatch;
         // In a merge patch it removes the member.
         if value == b"null" && (is_merge_patch || !policy.encrypts_null()) {
+            self.validated(field, value)?;
             out.extend_from_slice(value);
             return self.write_index(field, value, out);
         }
@@ -255,10 +279,15 @@ impl Visitor for Encryption {
         Ok(seen)
     }
 
-    fn end_document(&mut self) {
+    fn end_document(&mut self) -> Result<(), Error> {
+        if self.kind == Kind::Whole {
+            self.check_required()?;
+        }
+        self.present.clear();
         self.renew();
         if let Some((tokens, _)) = &mut self.tokens {
             tokens.end_document();
         }
+        Ok(())
     }
 }

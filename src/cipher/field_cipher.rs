@@ -156,6 +156,12 @@ impl FieldCipher {
         JsonStream::encrypting(Encryption::new(self.clone()).for_merge_patch(), Framing::Single)
     }
 
+    /// Encrypts a document that holds only what changes.
+    #[cfg(feature = "layer")]
+    pub(crate) fn partial_encryptor(&self) -> JsonStream {
+        JsonStream::encrypting(Encryption::new(self.clone()).for_part(), Framing::Single)
+    }
+
     /// Rewrites a document whose members are what is looked for.
     #[cfg(feature = "layer")]
     pub(crate) fn search_encryptor(&self) -> JsonStream {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::field_cipher::FieldCipher;
 use crate::crypto::data_key::DataKey;
-use crate::crypto::index_key::{FULL_BITS, IndexPlace, PlacedIndexKey};
+use crate::crypto::index_key::{IndexPlace, PlacedIndexKey};
 use crate::crypto::key_id::KeyId;
 use crate::crypto::random;
 use crate::error::{Error, ErrorKind};
@@ -173,7 +173,7 @@ impl FieldCipher {
                 terms.push(keys[place].index([&**normal], None));
             }
         }
-        let is_exact = index.bits() == FULL_BITS;
+        let is_exact = index.is_full();
         Ok(Lookup { terms, normal, is_exact, field, cipher: self.clone() })
     }
 

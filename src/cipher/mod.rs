@@ -9,6 +9,7 @@ mod migration;
 mod record;
 mod scope;
 mod stream;
+mod validation;
 mod value;
 
 pub use field_cipher::FieldCipher;

@@ -183,7 +183,7 @@ impl Visitor for Direction {
         }
     }
 
-    fn end_document(&mut self) {
+    fn end_document(&mut self) -> Result<(), Error> {
         match self {
             Self::Encrypt(encryption) => encryption.end_document(),
             Self::Decrypt(decryption) => decryption.end_document(),

@@ -122,7 +122,10 @@ impl ValueEncryptor {
         let index = index_of(self.encryption.policy(), field)?;
         write_json(value, &mut self.text)?;
         self.encryption.renew();
-        self.encryption.encrypt(index, self.text.as_slice())
+        match self.encryption.validated(index, self.text.as_slice())? {
+            Some(canonical) => self.encryption.encrypt(index, &canonical),
+            None => self.encryption.encrypt(index, self.text.as_slice()),
+        }
     }
 }
 

@@ -12,8 +12,6 @@ use crate::secret::SecretKey;
 
 /// What every blind index in text form begins with.
 pub(crate) const INDEX_MARK: &str = "fi1.";
-/// The length of a full index in bits: no two values of a table share one by chance.
-pub(crate) const FULL_BITS: u16 = 128;
 
 /// What a blind index is bound to: equal values at two places have unrelated indexes.
 #[derive(Clone, Copy)]

@@ -86,6 +86,10 @@ pub(crate) fn transform_patch(
         let end = text.as_ptr().addr() - body.as_ptr().addr() + text.len();
         let follows = check_sibling(automaton, visitor, &operation)?;
         let Some((target, value)) = checked else {
+            if let (Target::Field(field), "remove") = (pointer::resolve(automaton, &operation.path)?, &*operation.op) {
+                // As much as to put nothing there, which the field may not allow.
+                visitor.value(field, b"null", &mut Vec::new())?;
+            }
             if let Some(beside) = follows.filter(|_| operation.op == "remove") {
                 out.extend_from_slice(&body[done..end]);
                 beside.write(b"null", out);
@@ -120,8 +124,7 @@ pub(crate) fn transform_patch(
     // Last, so that a token at a tagged place was told with its field.
     look(&mut Looked(Some(visitor)))?;
     out.extend_from_slice(&body[done..]);
-    visitor.end_document();
-    Ok(())
+    visitor.end_document()
 }
 
 /// Checks one operation, and returns where its value goes and the value, where it has one that is stored.

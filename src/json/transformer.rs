@@ -116,9 +116,9 @@ impl Transformer {
                 if let Some((field, _)) = tagged {
                     self.rewrite(field, innermost.kind, visitor, &[], out)?;
                 }
-                visitor.end_document();
+                visitor.end_document()?;
             }
-            (Expects::CommaOrEnd, None, _) if is_outside => visitor.end_document(),
+            (Expects::CommaOrEnd, None, _) if is_outside => visitor.end_document()?,
             (Expects::Value, None, Framing::Lines) if is_outside => {}
             _ => return Err(self.malformed((0, "the document ends early"))),
         }
@@ -360,7 +360,7 @@ impl Transformer {
         }
         match (expects, innermost.kind) {
             (Expects::CommaOrEnd, Kind::Outside) => {
-                visitor.end_document();
+                visitor.end_document()?;
                 Ok((Expects::Value, self.root))
             }
             (Expects::Value, Kind::Outside) => Ok((expects, here)),

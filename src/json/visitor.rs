@@ -49,8 +49,10 @@ pub(crate) trait Visitor {
         Ok(text.len())
     }
 
-    /// Is told that a document ended.
-    fn end_document(&mut self) {}
+    /// Is told that a document ended, and may find that it lacks something.
+    fn end_document(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// What is made from the values of a field.

@@ -143,6 +143,7 @@
 //! | 413 | `too_large` | a tagged value is over 1 MiB, a JSON Patch over the limit of whole bodies, or a body over [`body_limit`](FieldEncryptionLayer::body_limit) |
 //! | 415 | `unsupported_media_type` | the body cannot be looked into |
 //! | 422 | `token_submitted` | the request holds a token; also an audit event |
+//! | 422 | `invalid` | a value does not keep to the [rules](crate::Field::validate) of its field, which the detail names |
 //! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries and lookups, tunnels |
 //! | 500 | `unreadable` | a stored value does not open, or is not encrypted |
 //! | 502 | `service` | the service's response cannot be looked into |

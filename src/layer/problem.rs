@@ -57,6 +57,7 @@ fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         ErrorKind::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
         ErrorKind::TokenSubmitted => (StatusCode::UNPROCESSABLE_ENTITY, "token_submitted"),
+        ErrorKind::Validation => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         ErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
         ErrorKind::Service => (StatusCode::BAD_GATEWAY, "service"),
         ErrorKind::KeyUnavailable | ErrorKind::KeyService | ErrorKind::Randomness => {

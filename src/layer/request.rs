@@ -55,7 +55,12 @@ pub(super) fn plan(
     }
     let declared = body.size_hint().lower();
     limits.check(declared)?;
-    let processor = processor(cipher, headers, is_search);
+    let use_of = match head.method {
+        _ if is_search => Use::Search,
+        Method::PATCH => Use::Change,
+        _ => Use::Store,
+    };
+    let processor = processor(cipher, headers, use_of);
     let may_be_empty = body.size_hint().exact().is_none() && !headers.contains_key(EXPECT);
     let processor = match processor {
         // The body may turn out to be empty, and then its type does not matter.
@@ -72,14 +77,24 @@ pub(super) fn plan(
     Ok(Some(processor))
 }
 
-fn processor(cipher: &FieldCipher, headers: &HeaderMap, is_search: bool) -> Result<Processor, Error> {
+/// What a body is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Store,
+    /// It holds only what changes.
+    Change,
+    Search,
+}
+
+fn processor(cipher: &FieldCipher, headers: &HeaderMap, use_of: Use) -> Result<Processor, Error> {
     if is_encoded(headers) {
         return Err(unsupported("an encoded body cannot be looked into; send it with no Content-Encoding"));
     }
     match MediaType::of(headers) {
-        MediaType::Json if is_search => Ok(Processor::Json(Box::new(cipher.search_encryptor()))),
-        MediaType::Form if is_search => Ok(Processor::form(cipher.clone())),
-        _ if is_search => Err(unsupported("a search is sent as `application/json` or as a form")),
+        MediaType::Json if use_of == Use::Search => Ok(Processor::Json(Box::new(cipher.search_encryptor()))),
+        MediaType::Form if use_of == Use::Search => Ok(Processor::form(cipher.clone())),
+        _ if use_of == Use::Search => Err(unsupported("a search is sent as `application/json` or as a form")),
+        MediaType::Json if use_of == Use::Change => Ok(Processor::Json(Box::new(cipher.partial_encryptor()))),
         MediaType::Json => Ok(Processor::Json(Box::new(cipher.json_encryptor()))),
         MediaType::MergePatch => Ok(Processor::Json(Box::new(cipher.merge_patch_encryptor()))),
         MediaType::Lines => Ok(Processor::Json(Box::new(cipher.ndjson_encryptor()))),

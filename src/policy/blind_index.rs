@@ -1,9 +1,10 @@
 //! How a field can be searched although it is encrypted.
 
 use super::tag::Tag;
-use crate::crypto::index_key::FULL_BITS;
 use crate::text::Normalizer;
 
+/// The length of a full index in bits: no two values of a table share one by chance.
+const FULL_BITS: u16 = 128;
 /// The fewest bits of a truncated index.
 const FEWEST_BITS: u16 = 8;
 /// The most classes that the values of an index are spread over.
@@ -98,6 +99,11 @@ impl BlindIndex {
 
     pub(crate) fn bits(&self) -> u16 {
         self.bits
+    }
+
+    /// Whether only equal values share an index.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bits == FULL_BITS
     }
 
     pub(crate) fn classes(&self) -> u8 {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::blind_index::BlindIndex;
 use super::tag::Tag;
+use crate::text::Validation;
 use crate::timestamp::Timestamp;
 
 /// The place of a field in its policy.
@@ -36,6 +37,7 @@ pub struct Field {
     pub(super) encrypt_null: bool,
     pub(super) plaintext_until: Option<Timestamp>,
     pub(super) index: Option<BlindIndex>,
+    pub(super) validation: Option<Validation>,
 }
 
 impl Field {
@@ -43,7 +45,7 @@ impl Field {
     pub fn new(name: impl Into<String>, tag: Tag) -> Self {
         let minimum = tag.minimum();
         let (paths, name) = (Vec::new(), name.into());
-        Self { name, tag, paths, minimum, encrypt_null: false, plaintext_until: None, index: None }
+        Self { name, tag, paths, minimum, encrypt_null: false, plaintext_until: None, index: None, validation: None }
     }
 
     /// Adds a path at which documents hold the field, in the subset of RFC 9535 that [`policy`](crate::policy) lists.
@@ -89,6 +91,23 @@ impl Field {
         self
     }
 
+    /// Checks values before they are encrypted: in documents, and in single values that are encrypted. Afterwards nobody
+    /// can look at them. A field with a validation holds text or `null`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::policy::Validation;
+    /// use fieldseal::{Field, Tag};
+    ///
+    /// let name = Field::new("name", Tag::Name).validate(Validation::new().required().plain_text().max_length(100));
+    /// ```
+    #[must_use]
+    pub fn validate(mut self, validation: Validation) -> Self {
+        self.validation = Some(validation);
+        self
+    }
+
     /// Returns the name of the member that holds the blind index, where there is one.
     #[must_use]
     pub fn index_name(&self) -> Option<Cow<'_, str>> {
@@ -117,6 +136,10 @@ impl Field {
     /// The path of a field that is given none.
     pub(super) fn default_path(name: &str) -> String {
         format!("$..['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))
+    }
+
+    pub(crate) fn validation(&self) -> Option<&Validation> {
+        self.validation.as_ref()
     }
 
     pub(crate) fn index(&self) -> Option<&BlindIndex> {

@@ -1,0 +1,57 @@
+//! Values that are checked before they are encrypted, since afterwards nobody can look at them.
+
+use std::borrow::Cow;
+
+use zeroize::Zeroizing;
+
+use super::encryption::Encryption;
+use crate::error::{Error, ErrorKind};
+use crate::json;
+use crate::policy::FieldIndex;
+
+impl Encryption {
+    /// Checks `value`, the JSON text of a value of `field`, and returns another one where the field stores a normal form.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Validation`], with the field and its rule.
+    pub(super) fn validated(&mut self, field: FieldIndex, value: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let Some(validation) = self.policy().field(field).validation() else { return Ok(None) };
+        self.refuse_token(field, value)?;
+        if value == b"null" {
+            return if validation.is_required() { Err(self.invalid(field, "is missing")) } else { Ok(None) };
+        }
+        let mut unescaped = Zeroizing::new(Vec::with_capacity(value.len()));
+        let text = value.strip_prefix(b"\"").map(|text| &text[..text.len() - 1]);
+        let is_text = text.is_some_and(|text| json::unescape(text, &mut unescaped));
+        let text =
+            str::from_utf8(&unescaped).ok().filter(|_| is_text).ok_or_else(|| self.invalid(field, "is no text"))?;
+        if text.is_empty() && validation.is_required() {
+            return Err(self.invalid(field, "is missing"));
+        }
+        let stored = validation.apply(text).map_err(|reason| self.invalid(field, &reason.to_string()))?;
+        let canonical = match stored {
+            Cow::Owned(stored) if stored != text => Some(Zeroizing::new(stored)),
+            _ => None,
+        };
+        self.note_present(field);
+        Ok(canonical.map(|text| Zeroizing::new(serde_json::to_vec(&*text).expect("text can be written as JSON"))))
+    }
+
+    /// Fails where a document that ends did not hold what each must.
+    pub(super) fn check_required(&self) -> Result<(), Error> {
+        let policy = self.policy();
+        let is_missing = |index: &FieldIndex| {
+            let validation = policy.field(*index).validation();
+            validation.is_some_and(|validation| validation.is_required() && !self.is_present(*index))
+        };
+        let fields = (0..).map(FieldIndex).take(policy.fields().len());
+        fields.into_iter().find(is_missing).map_or(Ok(()), |field| Err(self.invalid(field, "is missing")))
+    }
+
+    fn invalid(&self, field: FieldIndex, reason: &str) -> Error {
+        let field = self.policy().field(field);
+        let paths = field.paths().join(", ");
+        Error::new(ErrorKind::Validation, format!("the value of `{}` ({paths}) {reason}", field.name()))
+    }
+}
