@@ -6,12 +6,15 @@
 mod table_cases;
 #[path = "support/table_kills.rs"]
 mod table_kills;
+#[path = "support/table_races.rs"]
+mod table_races;
 #[path = "support/tables.rs"]
 mod tables;
 
 use std::time::Duration;
 
 use fieldseal::ErrorKind;
+use fieldseal::keys::{Keyring, KeyringFile, Timing};
 use fieldseal::reencrypt::{EncryptedTable, Job};
 use rand::RngExt as _;
 use tables::{Keychain, TestDatabase, scan};
@@ -64,6 +67,54 @@ async fn rows_that_change_under_the_job_are_never_overwritten() {
 #[ignore = "needs PostgreSQL: scripts/test"]
 async fn the_rate_is_held() {
     table_cases::the_rate_is_held(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_batch_that_waited_is_written_under_the_key_in_force_when_it_is_written() {
+    table_races::a_batch_that_waited_is_written_under_the_key_in_force_when_it_is_written(
+        TestDatabase::postgres().await,
+    )
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_slow_job_takes_its_key_after_the_pause() {
+    table_races::a_slow_job_takes_its_key_after_the_pause(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_job_can_be_handed_to_a_task_of_its_own() {
+    table_races::a_job_can_be_handed_to_a_task_of_its_own(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_batch_that_waited_for_a_lock_too_long_is_not_stored() {
+    let database = TestDatabase::postgres().await;
+    let keychain = Keychain::new(database.path("keyring.json")).await;
+    let store = KeyringFile::new(database.path("keyring.json"));
+    let mut keyring = Keyring::load(&store, &table_races::kek()).await.unwrap();
+    let second = Duration::from_secs(1);
+    let timing = Timing { refresh: second, lease: Some(second), longest_request: second, ..keyring.timing() };
+    keyring.set_timing(timing).unwrap();
+    keyring.save(&store).await.unwrap();
+    database.run("CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)").await;
+    database.run("INSERT INTO customers VALUES (1, 'Tan')").await;
+    let table = EncryptedTable::new("customers", keychain.cipher().await).column("name", "name").unwrap();
+    let mut application = database.sql.begin().await.unwrap();
+    sqlx::query("SELECT id FROM customers FOR UPDATE").execute(&mut *application).await.unwrap();
+    let job = || Job::encrypt_plaintext(table.clone()).worker("the one");
+    let pool = database.pool().await;
+    let (outcome, ()) = tokio::join!(job().run(pool), async {
+        tokio::time::sleep(3 * second).await;
+        application.rollback().await.unwrap();
+    });
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::KeyUnavailable);
+    assert_eq!(scan(&database, &table).await.plaintexts().count(), 1);
+    assert_eq!(job().run(database.pool().await).await.unwrap().moved(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

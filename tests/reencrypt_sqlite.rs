@@ -6,6 +6,8 @@
 mod table_cases;
 #[path = "support/table_kills.rs"]
 mod table_kills;
+#[path = "support/table_races.rs"]
+mod table_races;
 #[path = "support/tables.rs"]
 mod tables;
 
@@ -52,6 +54,22 @@ async fn rows_that_change_under_the_job_are_never_overwritten() {
 #[tokio::test]
 async fn the_rate_is_held() {
     table_cases::the_rate_is_held(TestDatabase::sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_waited_is_written_under_the_key_in_force_when_it_is_written() {
+    table_races::a_batch_that_waited_is_written_under_the_key_in_force_when_it_is_written(TestDatabase::sqlite().await)
+        .await;
+}
+
+#[tokio::test]
+async fn a_slow_job_takes_its_key_after_the_pause() {
+    table_races::a_slow_job_takes_its_key_after_the_pause(TestDatabase::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn a_job_can_be_handed_to_a_task_of_its_own() {
+    table_races::a_job_can_be_handed_to_a_task_of_its_own(TestDatabase::sqlite().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

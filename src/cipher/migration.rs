@@ -11,6 +11,7 @@ use crate::crypto::padding::LONGEST_VALUE;
 use crate::crypto::token::{self, TEXT_MARK};
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Flow, Framing, Transformer, Visitor};
+use crate::keys::Term;
 use crate::policy::FieldIndex;
 
 /// Where stored values go.
@@ -42,7 +43,8 @@ pub(crate) struct Migration {
     encryption: Encryption,
     /// Opens what was encrypted. One of its own, since each keeps the key derived for the last nonce prefix.
     verification: Decryption,
-    primary: Option<KeyId>,
+    /// The key that encrypts, and for how long it may be used.
+    primary: Option<(KeyId, Term)>,
     /// What was found in the row, field by field.
     findings: Vec<(FieldIndex, Finding)>,
     changed: bool,
@@ -54,7 +56,11 @@ impl Migration {
     /// [`ErrorKind::KeyUnavailable`] where values are to be encrypted and there is no primary key.
     pub(crate) fn new(cipher: &FieldCipher, direction: Direction) -> Result<Self, Error> {
         let encrypts = matches!(direction, Direction::Reencrypt | Direction::Encrypt);
-        let primary = encrypts.then(|| Ok(cipher.keys().current_for_encryption()?.primary()?.id())).transpose()?;
+        let primary = || {
+            let keys = cipher.keys().current_for_encryption()?;
+            Ok((keys.primary()?.id(), cipher.keys().term(&keys)))
+        };
+        let primary = encrypts.then(primary).transpose()?;
         Ok(Self {
             direction,
             decryption: Decryption::new(cipher.clone()),
@@ -64,6 +70,15 @@ impl Migration {
             findings: Vec::new(),
             changed: false,
         })
+    }
+
+    /// Returns the key that encrypts, and for how long it may be used. None where nothing is encrypted.
+    pub(crate) fn key(&self) -> Option<(KeyId, Term)> {
+        self.primary
+    }
+
+    fn is_primary(&self, id: KeyId) -> bool {
+        self.primary.is_some_and(|(primary, _)| primary == id)
     }
 
     /// Ends a row, and returns what was found in it.
@@ -89,7 +104,7 @@ impl Migration {
         let finding = if is_token { self.open(field, cell) } else { (Finding::Plaintext, None) };
         self.findings.push((field, finding.0));
         match (finding, self.direction) {
-            ((Finding::Token(id), Some(value)), Direction::Reencrypt) if Some(id) != self.primary => {
+            ((Finding::Token(id), Some(value)), Direction::Reencrypt) if !self.is_primary(id) => {
                 self.encrypt(field, &value, is_binary && !looks_like_token).map(Some)
             }
             ((Finding::Token(_), Some(value)), Direction::Decrypt) => Ok(Some(column_text(&value))),
@@ -154,7 +169,7 @@ impl Visitor for Migration {
         let (finding, opened) = token.map_or((Finding::Plaintext, None), |token| self.open(field, token));
         self.findings.push((field, finding));
         match (finding, opened, self.direction) {
-            (Finding::Token(id), Some(opened), Direction::Reencrypt) if Some(id) != self.primary => {
+            (Finding::Token(id), Some(opened), Direction::Reencrypt) if !self.is_primary(id) => {
                 let token = self.encrypt(field, &opened, false)?;
                 self.write(&token, out);
             }

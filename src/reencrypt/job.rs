@@ -200,19 +200,23 @@ impl Job {
         let lease = Arc::new(lease);
         let mut next = self.plan.prepare(database, shape, &lease, lease.after.clone()).await?;
         loop {
-            let Prepared { changes, found, at, is_done } = next;
-            // While the database writes a batch, the next one is read and encrypted.
+            let Prepared { batch, found, at, is_done } = next;
+            // While the database writes a batch, the next one is read and encrypted: after the pause, since nothing may
+            // wait for long between its encryption and its writing.
+            let pause = self.pause(work, found.rows());
             let following = (!is_done).then(|| {
                 let (plan, database) = (self.plan.clone(), database.clone());
                 let (shape, lease, at) = (Arc::clone(shape), Arc::clone(&lease), at.clone());
-                Following(tokio::spawn(async move { plan.prepare(&database, &shape, &lease, at).await }))
+                Following(tokio::spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    plan.prepare(&database, &shape, &lease, at).await
+                }))
             });
             let step = Step { at, moved: 0, is_done };
-            let Some((moved, contended)) = self.plan.write(database, shape, &lease, changes, step).await? else {
+            let Some((moved, contended)) = self.plan.write(database, shape, &lease, batch, step).await? else {
                 // The lease ran out, and somebody else goes on from the last batch that was accounted for.
                 return Ok(true);
             };
-            let seen = found.rows();
             work.report.found.add(found);
             work.report.moved += moved;
             work.report.contended += contended;
@@ -221,7 +225,6 @@ impl Job {
             }
             let Some(following) = following else { return Ok(true) };
             next = following.finish().await?;
-            self.slow_down(work, seen).await;
         }
     }
 
@@ -231,13 +234,15 @@ impl Job {
             let rows = database.read(shape, after.as_ref(), None, self.plan.batch).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last.key.clone());
-            let seen = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-            let changes = self.plan.change(rows, Some(&mut work.report.found))?;
+            let mut found = Scan::begin();
+            let changes = self.plan.change(rows, Some(&mut found))?.changes;
             work.report.moved += u64::try_from(changes.len()).unwrap_or(u64::MAX);
+            let pause = self.pause(work, found.rows());
+            work.report.found.add(found);
             if !self.tell(work) {
                 return Ok(());
             }
-            self.slow_down(work, seen).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -251,12 +256,13 @@ impl Job {
         self.watch.as_mut().is_none_or(|watch| watch(progress))
     }
 
-    async fn slow_down(&self, work: &Work, seen: u64) {
-        let Some(rate) = self.rows_per_second else { return };
-        let (rows, rate) = (work.report.found.rows(), f64::from(rate));
+    /// Returns how long to wait before the batch after one of `seen` rows, which are not counted yet.
+    fn pause(&self, work: &Work, seen: u64) -> Duration {
+        let Some(rate) = self.rows_per_second else { return Duration::ZERO };
+        let (rows, rate) = (work.report.found.rows() + seen, f64::from(rate));
         #[expect(clippy::cast_precision_loss, reason = "pauses, not counts")]
         let [due, longest] = [rows as f64 / rate, 2.0 * seen as f64 / rate].map(Duration::from_secs_f64);
-        tokio::time::sleep(due.saturating_sub(work.started.elapsed()).min(longest)).await;
+        due.saturating_sub(work.started.elapsed()).min(longest)
     }
 }
 

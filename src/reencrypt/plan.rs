@@ -4,8 +4,9 @@ use super::database::{Batch, Lease, Shape, Statements, Step};
 use super::report::Scan;
 use super::row::{Cell, Change, Row, RowKey, shown};
 use super::table::{Content, EncryptedTable};
-use crate::cipher::{Direction, Migration};
-use crate::error::Error;
+use crate::cipher::{Direction, FieldCipher, Migration};
+use crate::error::{Error, ErrorKind};
+use crate::keys::{KeyId, Term};
 
 /// How often a row that others change at the same time is read again.
 const ATTEMPTS: usize = 5;
@@ -31,41 +32,60 @@ impl Plan {
         let is_done = rows.len() < usize::try_from(self.batch).unwrap_or(usize::MAX);
         let at = rows.last().map(|row| row.key.clone());
         let mut found = Scan::begin();
-        let changes = self.change(rows, Some(&mut found))?;
-        Ok(Prepared { changes, found, at, is_done })
+        let batch = self.change(rows, Some(&mut found))?;
+        Ok(Prepared { batch, found, at, is_done })
     }
 
     /// Writes a batch in one transaction, and returns how many rows were moved and how many could not be, or nothing
     /// where the lease was lost.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyUnavailable`] where it waited in the database for so long that a scan may have found nothing left
+    /// under its key: nothing of it is stored.
     pub(super) async fn write(
         &self,
         database: &impl Statements,
         shape: &Shape,
         lease: &Lease,
-        mut changes: Vec<Change>,
+        mut encrypted: Encrypted,
         mut step: Step,
     ) -> Result<Option<(u64, u64)>, Error> {
         let mut batch = database.batch().await?;
         let mut missed = Vec::new();
+        let mut terms = Vec::new();
         for _ in 0..ATTEMPTS {
-            missed = batch.write(shape, &changes).await?;
-            step.moved += u64::try_from(changes.len() - missed.len()).unwrap_or(u64::MAX);
+            if encrypted.is_stale(&self.table.cipher) {
+                let rows = encrypted.changes.into_iter().map(|change| change.old).collect();
+                encrypted = self.change(rows, None)?;
+            }
+            terms.extend(encrypted.key.map(|(_, term)| term));
+            missed = batch.write(shape, &encrypted.changes).await?;
+            step.moved += u64::try_from(encrypted.changes.len() - missed.len()).unwrap_or(u64::MAX);
             if missed.is_empty() {
                 break;
             }
             // Changed by others since they were read: by now they may be under the right key already, or gone.
             let again = batch.read_again(shape, &missed).await?;
-            changes = self.change(again, None)?;
+            encrypted = self.change(again, None)?;
         }
         if !batch.account(lease, &step).await? {
             return Ok(None);
+        }
+        if step.moved > 0 && terms.iter().any(|term| term.check().is_err()) {
+            let message = format!(
+                "a batch of table `{}` waited in the database for longer than the `longest_request` of the keyring's \
+                 timing: another key may be in force by now; nothing of it is stored",
+                self.table.name
+            );
+            return Err(Error::new(ErrorKind::KeyUnavailable, message));
         }
         batch.commit().await?;
         Ok(Some((step.moved, u64::try_from(missed.len()).unwrap_or(u64::MAX))))
     }
 
     /// Returns the rows that have to change. What is found in them is added to `found`.
-    pub(super) fn change(&self, rows: Vec<Row>, mut found: Option<&mut Scan>) -> Result<Vec<Change>, Error> {
+    pub(super) fn change(&self, rows: Vec<Row>, mut found: Option<&mut Scan>) -> Result<Encrypted, Error> {
         // A new one for each batch, so that no batch encrypts with keys older than their lease.
         let mut migration = Migration::new(&self.table.cipher, self.direction)?;
         let mut changes = Vec::new();
@@ -95,7 +115,7 @@ impl Plan {
             }
             changes.extend(new.map(|new| Change { old: row, new }));
         }
-        Ok(changes)
+        Ok(Encrypted { changes, key: migration.key() })
     }
 
     fn in_row(&self, row: &Row, column: &str, error: Error) -> Error {
@@ -120,9 +140,24 @@ impl Plan {
 
 /// A batch that waits to be written.
 pub(super) struct Prepared {
-    pub(super) changes: Vec<Change>,
+    pub(super) batch: Encrypted,
     pub(super) found: Scan,
     /// The last key that was read.
     pub(super) at: Option<RowKey>,
     pub(super) is_done: bool,
+}
+
+/// Rows that have to change, and what they were encrypted with.
+pub(super) struct Encrypted {
+    pub(super) changes: Vec<Change>,
+    /// The key, and for how long it may be used. None where nothing is encrypted.
+    key: Option<(KeyId, Term)>,
+}
+
+impl Encrypted {
+    /// Returns whether another key encrypts by now, or may do so.
+    fn is_stale(&self, cipher: &FieldCipher) -> bool {
+        let stale = |(key, term): (KeyId, Term)| term.is_over() || cipher.keys().primary_id() != Some(key);
+        !self.changes.is_empty() && self.key.is_some_and(stale)
+    }
 }
