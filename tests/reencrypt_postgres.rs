@@ -90,6 +90,30 @@ async fn a_job_can_be_handed_to_a_task_of_its_own() {
     table_races::a_job_can_be_handed_to_a_task_of_its_own(TestDatabase::postgres().await).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn an_update_to_what_the_type_or_collation_takes_for_equal_is_never_overwritten() {
+    let database = TestDatabase::postgres().await;
+    let cipher = Keychain::new(database.path("keyring.json")).await.cipher().await;
+    database.run("CREATE COLLATION no_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)").await;
+    let documents = [r#"{"x": 1.0, "contact": {"name": "Tan"}}"#, r#"{"x": 1.00, "contact": {"name": "Tan"}}"#];
+    for (table, definition, values) in [
+        ("folded", "text COLLATE no_case", ["Ann", "ann"]),
+        ("narrow", "varchar(200) COLLATE no_case", ["Ann", "ann"]),
+        ("plain", "text", ["Ann", "ann"]),
+        ("binary_json", "jsonb", documents),
+        ("text_json", "json", documents),
+    ] {
+        table_races::an_update_to_what_compares_as_equal_is_never_overwritten(
+            &database,
+            &cipher,
+            (table, definition),
+            values,
+        )
+        .await;
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL: scripts/test"]
 async fn a_batch_that_waited_for_a_lock_too_long_is_not_stored() {

@@ -73,6 +73,22 @@ async fn a_job_can_be_handed_to_a_task_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_update_to_what_a_collation_takes_for_equal_is_never_overwritten() {
+    let database = TestDatabase::sqlite().await;
+    let cipher = Keychain::new(database.path("keyring.json")).await.cipher().await;
+    for (collation, values) in [("NOCASE", ["Ann", "ann"]), ("RTRIM", ["ann", "ann  "]), ("BINARY", ["Ann", "ann"])] {
+        let definition = format!("TEXT COLLATE {collation}");
+        table_races::an_update_to_what_compares_as_equal_is_never_overwritten(
+            &database,
+            &cipher,
+            (&format!("by_{collation}"), &definition),
+            values,
+        )
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_kill_loses_an_update_or_a_row() {
     table_kills::no_kill_loses_an_update_or_a_row(TestDatabase::sqlite().await).await;
 }

@@ -102,10 +102,10 @@ impl Shape {
             place += 2;
             names.extend([format!("o{index}"), format!("w{index}")]);
             sets.push(format!("{name} = v.w{index}::{kind}"));
-            // JSON has no equality but that of its text.
+            // Of JSON the text is compared, and that byte by byte, as no type or collation of the column would do.
             conditions.push(match kind.as_str() {
-                "json" => format!("t.{name}::text IS NOT DISTINCT FROM v.o{index}"),
-                _ => format!("t.{name} IS NOT DISTINCT FROM v.o{index}::{kind}"),
+                "bytea" => format!("t.{name} IS NOT DISTINCT FROM v.o{index}"),
+                _ => format!("t.{name}::text COLLATE \"C\" IS NOT DISTINCT FROM v.o{index}"),
             });
         }
         format!(

@@ -154,7 +154,8 @@ impl Batch for Transaction<'_, Sqlite> {
         let names: Vec<_> = shape.table.columns.iter().map(|column| quoted(&column.name)).collect();
         let sets: Vec<_> = names.iter().map(|name| format!("{name} = ?")).collect();
         let keys = shape.key.iter().map(|(name, _)| format!("{} = ?", quoted(name)));
-        let conditions: Vec<_> = keys.chain(names.iter().map(|name| format!("{name} IS ?"))).collect();
+        // The column's own collation may take for the same what is not.
+        let conditions: Vec<_> = keys.chain(names.iter().map(|name| format!("{name} IS ? COLLATE BINARY"))).collect();
         let sql =
             format!("UPDATE {} SET {} WHERE {}", shape.table.quoted_name(), sets.join(", "), conditions.join(" AND "));
         let mut missed = Vec::new();

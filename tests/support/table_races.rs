@@ -138,22 +138,21 @@ pub(crate) async fn a_slow_job_takes_its_key_after_the_pause(database: TestDatab
 /// `definition` is that of a column whose values `read` and `update` compare as equal.
 pub(crate) async fn an_update_to_what_compares_as_equal_is_never_overwritten(
     database: &TestDatabase,
-    definition: &str,
+    cipher: &FieldCipher,
+    (table, definition): (&str, &str),
     [read, update]: [&str; 2],
 ) {
-    let keychain = Keychain::new(database.path("keyring.json")).await;
-    let cipher = keychain.cipher().await;
-    database.run(&format!("CREATE TABLE customers (id INTEGER PRIMARY KEY, name {definition})")).await;
-    database.run(&format!("INSERT INTO customers VALUES (1, '{update}'), (2, '{read}')")).await;
+    database.run(&format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY, name {definition})")).await;
+    database.run(&format!("INSERT INTO {table} VALUES (1, '{update}'), (2, '{read}')")).await;
     let is_document = read.starts_with('{');
-    let table = EncryptedTable::new("customers", cipher.clone());
-    let table = if is_document { table.document("name") } else { table.column("name", "name").unwrap() };
-    let (sql, statement) = (database.sql.clone(), format!("UPDATE customers SET name = '{update}' WHERE id = 2"));
-    let job = between_batches(Job::encrypt_plaintext(table), async move {
+    let encrypted = EncryptedTable::new(table, cipher.clone());
+    let encrypted = if is_document { encrypted.document("name") } else { encrypted.column("name", "name").unwrap() };
+    let (sql, statement) = (database.sql.clone(), format!("UPDATE {table} SET name = '{update}' WHERE id = 2"));
+    let job = between_batches(Job::encrypt_plaintext(encrypted), async move {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&sql).await.unwrap();
     });
     assert_eq!(job.run(database.pool().await).await.unwrap().moved(), 2);
-    for stored in database.column("name", "customers", "id").await.into_values().flatten() {
+    for stored in database.column("name", table, "id").await.into_values().flatten() {
         let opened = if is_document {
             String::from_utf8(cipher.decrypt_json(stored.as_bytes()).unwrap()).unwrap()
         } else {
@@ -161,7 +160,6 @@ pub(crate) async fn an_update_to_what_compares_as_equal_is_never_overwritten(
         };
         assert_eq!(opened, update, "{definition}");
     }
-    database.run("DROP TABLE customers").await;
 }
 
 pub(crate) async fn a_job_can_be_handed_to_a_task_of_its_own(database: TestDatabase) {
