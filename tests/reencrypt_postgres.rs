@@ -69,6 +69,18 @@ async fn the_rate_is_held() {
     table_cases::the_rate_is_held(TestDatabase::postgres().await).await;
 }
 
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_job_goes_on_from_its_own_checkpoint_only() {
+    table_races::a_job_goes_on_from_its_own_checkpoint_only(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_job_of_one_tenant_never_goes_on_from_that_of_another() {
+    table_races::a_job_of_one_tenant_never_goes_on_from_that_of_another(TestDatabase::postgres().await).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: scripts/test"]
 async fn a_batch_that_waited_is_written_under_the_key_in_force_when_it_is_written() {

@@ -56,6 +56,16 @@ async fn the_rate_is_held() {
     table_cases::the_rate_is_held(TestDatabase::sqlite().await).await;
 }
 
+#[tokio::test]
+async fn a_job_goes_on_from_its_own_checkpoint_only() {
+    table_races::a_job_goes_on_from_its_own_checkpoint_only(TestDatabase::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn a_job_of_one_tenant_never_goes_on_from_that_of_another() {
+    table_races::a_job_of_one_tenant_never_goes_on_from_that_of_another(TestDatabase::sqlite().await).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_waited_is_written_under_the_key_in_force_when_it_is_written() {
     table_races::a_batch_that_waited_is_written_under_the_key_in_force_when_it_is_written(TestDatabase::sqlite().await)

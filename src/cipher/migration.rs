@@ -72,6 +72,11 @@ impl Migration {
         })
     }
 
+    /// Returns what tells the place of `field` in the scope of `cipher` from every other, in no form to be read again.
+    pub(crate) fn place(cipher: &FieldCipher, field: FieldIndex) -> String {
+        format!("{:?}", cipher.place(field))
+    }
+
     /// Returns the key that encrypts, and for how long it may be used. None where nothing is encrypted.
     pub(crate) fn key(&self) -> Option<(KeyId, Term)> {
         self.primary

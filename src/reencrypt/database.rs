@@ -95,11 +95,22 @@ pub(super) trait Batch: Sized {
 /// What a table turned out to be.
 pub(super) struct Shape {
     pub(super) table: EncryptedTable,
+    /// Which table that is, whatever it was called: its schema and name in `SQLite`, its object identifier in PostgreSQL.
+    pub(super) place: String,
     /// The columns of the primary key, each with its type as the database calls it.
     pub(super) key: Vec<(String, String)>,
     /// The types of the job's columns. What `SQLite` stores has a type value by value.
     #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "types are of no use there"))]
     pub(super) types: Vec<String>,
+}
+
+impl Shape {
+    pub(super) fn busy(&self, job: &str) -> Error {
+        self.table.fault(format!(
+            "is being worked on by job `{job}`: let that one end first, or give it up by deleting it from \
+             `fieldseal_ranges` and `fieldseal_jobs`"
+        ))
+    }
 }
 
 /// A range of keys that one worker works on.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use super::database::{Claim, Database, Lease, Shape, Statements, Step};
+use super::job_name::job_name;
 use super::plan::{Plan, Prepared};
 use super::report::{Progress, Report, Scan};
 use super::row::RowKey;
@@ -171,7 +172,7 @@ impl Job {
             self.rehearse(database, &shape, &mut work).await?;
             return Ok(work.report);
         }
-        let (job, worker) = (self.plan.name()?, self.worker.take().map_or_else(drawn_name, Ok)?);
+        let (job, worker) = (job_name(&shape, self.plan.direction)?, self.worker.take().map_or_else(drawn_name, Ok)?);
         database.begin(&shape, &job, self.range).await?;
         loop {
             let seconds = i64::try_from(self.lease.as_secs()).unwrap_or(i64::MAX);

@@ -16,6 +16,7 @@
 mod database;
 mod dump;
 mod job;
+mod job_name;
 mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;

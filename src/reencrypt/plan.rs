@@ -123,19 +123,6 @@ impl Plan {
         let message = format!("table `{table}`, row {key}, column `{column}` holds what cannot be moved");
         Error::new(kind, message).with_source(error)
     }
-
-    /// Two workers with the same name for a job share it.
-    pub(super) fn name(&self) -> Result<String, Error> {
-        let table = &self.table.name;
-        Ok(match self.direction {
-            Direction::Reencrypt => {
-                let keys = self.table.cipher.keys().current_for_encryption()?;
-                format!("{table}: to key {}", keys.primary()?.id())
-            }
-            Direction::Encrypt => format!("{table}: encrypt plaintext"),
-            Direction::Decrypt | Direction::Look => format!("{table}: decrypt to plaintext"),
-        })
-    }
 }
 
 /// A batch that waits to be written.

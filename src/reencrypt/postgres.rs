@@ -24,17 +24,17 @@ impl Statements for PgPool {
 
     async fn look_at(&self, table: &EncryptedTable) -> Result<Shape, Error> {
         let query = "SELECT a.attname::text, format_type(a.atttypid, NULL), a.atttypmod, a.attgenerated <> '',
-                coalesce(array_position(i.indkey::int2[], a.attnum), -1)
+                coalesce(array_position(i.indkey::int2[], a.attnum), -1), a.attrelid::text
             FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
             WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
-        let found: Vec<(String, String, i32, bool, i32)> = sqlx::query_as(query)
+        let found: Vec<(String, String, i32, bool, i32, String)> = sqlx::query_as(query)
             .bind(table.quoted_name())
             .fetch_all(self)
             .await
             .map_err(|error| fault("looking at the table", error))?;
-        if found.is_empty() {
+        let Some((.., place)) = found.first() else {
             return Err(table.fault("does not exist, or has no columns, or is not on the search path"));
-        }
+        };
         let mut key: Vec<_> = found.iter().filter(|column| column.4 >= 0).collect();
         key.sort_by_key(|column| column.4);
         if key.is_empty() {
@@ -44,7 +44,7 @@ impl Statements for PgPool {
         let mut types = Vec::new();
         for column in &table.columns {
             let name = &column.name;
-            let Some((_, kind, modifier, is_generated, _)) = found.iter().find(|found| found.0 == *name) else {
+            let Some((_, kind, modifier, is_generated, ..)) = found.iter().find(|found| found.0 == *name) else {
                 return Err(table.fault(format!("has no column `{name}`")));
             };
             let fits = match column.content {
@@ -68,7 +68,7 @@ impl Statements for PgPool {
             }
             types.push(kind.clone());
         }
-        Ok(Shape { table: table.clone(), key, types })
+        Ok(Shape { table: table.clone(), place: place.clone(), key, types })
     }
 
     async fn count(&self, shape: &Shape) -> Result<u64, Error> {
@@ -123,19 +123,18 @@ impl Statements for PgPool {
         sqlx::raw_sql(TABLES).execute(&mut *transaction).await.map_err(failed)?;
         let other = "SELECT job FROM fieldseal_jobs WHERE table_name = $1 AND job <> $2 AND NOT finished";
         let other: Option<(String,)> = sqlx::query_as(other)
-            .bind(&shape.table.name)
+            .bind(&shape.place)
             .bind(job)
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
         if let Some((other,)) = other {
-            return Err(shape.table.fault(format!("is being worked on by job `{other}`: let that one end first")));
+            return Err(shape.busy(&other));
         }
         let drop = "DELETE FROM fieldseal_jobs WHERE job = $1 AND finished";
         sqlx::query(drop).bind(job).execute(&mut *transaction).await.map_err(failed)?;
         let insert = "INSERT INTO fieldseal_jobs (job, table_name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-        let made =
-            sqlx::query(insert).bind(job).bind(&shape.table.name).execute(&mut *transaction).await.map_err(failed)?;
+        let made = sqlx::query(insert).bind(job).bind(&shape.place).execute(&mut *transaction).await.map_err(failed)?;
         if made.rows_affected() == 1 {
             let ends = if shape.is_small(&mut transaction, range).await? {
                 Vec::new()

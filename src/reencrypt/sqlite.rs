@@ -52,7 +52,19 @@ impl Statements for SqlitePool {
             }
             types.push(kind.clone());
         }
-        Ok(Shape { table: table.clone(), key, types })
+        // Names are the same in any case.
+        let sql = format!(
+            "SELECT name FROM {}.sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE",
+            quoted(schema)
+        );
+        let real_name: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(name)
+            .fetch_optional(self)
+            .await
+            .map_err(|error| fault("looking at the table", error))?;
+        let real_name = real_name.ok_or_else(|| table.fault("is no table of rows"))?;
+        let place = format!("{}.{real_name}", schema.to_ascii_lowercase());
+        Ok(Shape { table: table.clone(), place, key, types })
     }
 
     async fn count(&self, shape: &Shape) -> Result<u64, Error> {
@@ -91,13 +103,13 @@ impl Statements for SqlitePool {
         sqlx::raw_sql(TABLES).execute(&mut *transaction).await.map_err(failed)?;
         let other = "SELECT job FROM fieldseal_jobs WHERE table_name = ? AND job <> ? AND NOT finished";
         let other: Option<(String,)> = sqlx::query_as(other)
-            .bind(&shape.table.name)
+            .bind(&shape.place)
             .bind(job)
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
         if let Some((other,)) = other {
-            return Err(shape.table.fault(format!("is being worked on by job `{other}`: let that one end first")));
+            return Err(shape.busy(&other));
         }
         for drop in [
             "DELETE FROM fieldseal_ranges WHERE job IN (SELECT job FROM fieldseal_jobs WHERE job = ? AND finished)",
@@ -106,7 +118,7 @@ impl Statements for SqlitePool {
             sqlx::query(drop).bind(job).execute(&mut *transaction).await.map_err(failed)?;
         }
         let insert = "INSERT INTO fieldseal_jobs (job, table_name) VALUES (?, ?) ON CONFLICT DO NOTHING";
-        sqlx::query(insert).bind(job).bind(&shape.table.name).execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::query(insert).bind(job).bind(&shape.place).execute(&mut *transaction).await.map_err(failed)?;
         // One writer at a time is all that there is, so the table is one range.
         let insert = "INSERT INTO fieldseal_ranges (job, number) VALUES (?, 0) ON CONFLICT DO NOTHING";
         sqlx::query(insert).bind(job).execute(&mut *transaction).await.map_err(failed)?;
