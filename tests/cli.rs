@@ -73,6 +73,41 @@ fn a_table_is_encrypted_and_its_key_rotated_by_commands_alone() {
 }
 
 #[test]
+fn a_scan_that_cannot_tell_what_is_under_the_key_is_not_recorded_as_clean() {
+    let place = Place::new();
+    place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);
+    let timing = ["--refresh=0", "--lease=0", "--longest-request=0", "--clock-skew=0", "--rehearsal=0"];
+    place.run(&[&["keys", "timing"], &timing[..]].concat());
+    place.sql(
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, tel TEXT);
+        INSERT INTO customers VALUES (1, 'Tan Wei Ming', NULL)",
+    );
+    place.run(&[&["reencrypt", "--encrypt-plaintext", "--tenant=acme"], &TABLE[..4]].concat());
+    let added = place.run(&["keys", "add"]);
+    let [old, new] = [0, 1].map(|index: usize| added["keys"][index]["id"].as_str().unwrap().to_owned());
+    place.run(&["keys", "promote", &new]);
+    thread::sleep(Duration::from_millis(1100));
+    let clean_scans = || place.run(&["keys", "list"])["keys"][0]["clean_scans"].as_array().unwrap().len();
+    let scan = [&["scan", "--record", &old], &TABLE[..4]].concat();
+
+    // The token of a tenant does not open here, and counts.
+    let said = place.refused(&scan, 1);
+    assert!(said.contains(&format!("recorded: 1 tokens under key {old}")), "{said}");
+    assert_eq!(clean_scans(), 0);
+
+    // What names no key could be such a token.
+    for name in ["fs1.cut", "fs1."] {
+        place.sql(&format!("UPDATE customers SET name = '{name}'"));
+        let said = place.refused(&scan, 1);
+        assert!(said.contains(&format!("nothing was recorded for key {old}")) && !said.contains("fs1."), "{said}");
+        assert_eq!(clean_scans(), 0);
+    }
+    place.sql("UPDATE customers SET name = NULL");
+    place.run(&scan);
+    assert_eq!(clean_scans(), 1);
+}
+
+#[test]
 fn a_step_before_its_time_and_a_key_still_needed_are_refused() {
     let place = Place::new();
     place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);

@@ -4,6 +4,8 @@
 
 #[path = "support/table_cases.rs"]
 mod table_cases;
+#[path = "support/table_evidence.rs"]
+mod table_evidence;
 #[path = "support/table_kills.rs"]
 mod table_kills;
 #[path = "support/table_races.rs"]
@@ -67,6 +69,12 @@ async fn rows_that_change_under_the_job_are_never_overwritten() {
 #[ignore = "needs PostgreSQL: scripts/test"]
 async fn the_rate_is_held() {
     table_cases::the_rate_is_held(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_token_that_does_not_open_counts_under_the_key_that_it_names() {
+    table_evidence::a_token_that_does_not_open_counts_under_the_key_that_it_names(TestDatabase::postgres().await).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,12 @@
 //! | a value that does not open, or is no token | it is left alone, and reported with its primary key |
 //! | at the end | [`EncryptedTable::scan`] counts tokens by key, plaintext, and what does not open |
 //!
+//! Two clean scans are the evidence on which a key is [forgotten](crate::keys::Keyring::forget). A scan is clean for a key
+//! where [`Scan::tokens_under`] is 0 and [`Scan::unreadable_without_key`] is 0. The evidence must cover every table that
+//! the keyring serves, with every column, and whatever else holds tokens: files, queues, backups that are still to be
+//! read. Scan them all, add up what was found under the key, and [record](crate::keys::Keyring::record_scan) the sum once,
+//! as begun with the first of them. Two scans of one table say nothing about another.
+//!
 //! A table needs a primary key, of any type and any number of columns. Two tables, `fieldseal_jobs` and
 //! `fieldseal_ranges`, are made beside it and hold no value; drop them when all is done.
 

@@ -17,7 +17,8 @@ pub struct Scan {
     rows: u64,
     tokens: BTreeMap<(String, KeyId), u64>,
     plaintexts: BTreeMap<String, u64>,
-    unreadable: u64,
+    /// By the key that they name, where they have the form of a token so far.
+    unreadable: BTreeMap<Option<KeyId>, u64>,
     plaintext_places: Vec<Place>,
     unreadable_places: Vec<Place>,
 }
@@ -38,7 +39,7 @@ impl Scan {
             rows: 0,
             tokens: BTreeMap::new(),
             plaintexts: BTreeMap::new(),
-            unreadable: 0,
+            unreadable: BTreeMap::new(),
             plaintext_places: Vec::new(),
             unreadable_places: Vec::new(),
         }
@@ -48,7 +49,9 @@ impl Scan {
     pub(super) fn add(&mut self, other: Self) {
         let Self { began: _, rows, tokens, plaintexts, unreadable, plaintext_places, unreadable_places } = other;
         self.rows += rows;
-        self.unreadable += unreadable;
+        for (id, count) in unreadable {
+            *self.unreadable.entry(id).or_default() += count;
+        }
         for (place, count) in tokens {
             *self.tokens.entry(place).or_default() += count;
         }
@@ -79,8 +82,8 @@ impl Scan {
                 *self.plaintexts.entry(field.to_owned()).or_default() += 1;
                 place(&mut self.plaintext_places);
             }
-            Finding::Unreadable(_) => {
-                self.unreadable += 1;
+            Finding::Unreadable(id) => {
+                *self.unreadable.entry(id).or_default() += 1;
                 place(&mut self.unreadable_places);
             }
         }
@@ -103,10 +106,16 @@ impl Scan {
         self.tokens.iter().map(|((field, id), count)| (field.as_str(), *id, *count))
     }
 
-    /// Returns the number of tokens under the key `id` in all fields.
+    /// Returns the number of tokens under the key `id` in all fields: those that open, and those that do not and name
+    /// this key, such as those of another tenant, and all of them while the key is disabled.
+    ///
+    /// Where it is 0, that is evidence for [`Keyring::record_scan`](crate::keys::Keyring::record_scan) only if
+    /// [`unreadable_without_key`](Self::unreadable_without_key) is 0 as well, and every other table, column and document
+    /// that the keyring serves was scanned, too.
     #[must_use]
     pub fn tokens_under(&self, id: KeyId) -> u64 {
-        self.tokens.iter().filter(|((_, other), _)| *other == id).map(|(_, count)| count).sum()
+        let open: u64 = self.tokens.iter().filter(|((_, other), _)| *other == id).map(|(_, count)| count).sum();
+        open + self.unreadable_under(id)
     }
 
     /// Returns the number of values that are not encrypted, by field.
@@ -114,10 +123,23 @@ impl Scan {
         self.plaintexts.iter().map(|(field, count)| (field.as_str(), *count))
     }
 
-    /// Returns the number of tokens that do not open: broken, moved, or under a key that is not there.
+    /// Returns the number of tokens that do not open: broken, moved, in another scope, or under a key that is disabled
+    /// or not there.
     #[must_use]
     pub fn unreadable(&self) -> u64 {
-        self.unreadable
+        self.unreadable.values().sum()
+    }
+
+    /// Returns how many of them name the key `id`.
+    #[must_use]
+    pub fn unreadable_under(&self, id: KeyId) -> u64 {
+        self.unreadable.get(&Some(id)).copied().unwrap_or_default()
+    }
+
+    /// Returns how many of them name no key: each may be under any.
+    #[must_use]
+    pub fn unreadable_without_key(&self) -> u64 {
+        self.unreadable.get(&None).copied().unwrap_or_default()
     }
 
     /// Returns the places of up to 100 values that are not encrypted.
@@ -145,7 +167,14 @@ impl fmt::Display for Scan {
         for Place { key, field } in &self.unreadable_places {
             writeln!(f, "a token of `{field}` that does not open, in row {key}")?;
         }
-        write!(f, "{} tokens that do not open", self.unreadable)
+        for (id, count) in self.unreadable.iter().filter_map(|(id, count)| Some((id.as_ref()?, count))) {
+            writeln!(f, "{count} tokens that do not open and name key {id}")?;
+        }
+        write!(f, "{} tokens that do not open", self.unreadable())?;
+        match self.unreadable_without_key() {
+            0 => Ok(()),
+            count => write!(f, ", {count} of them name no key"),
+        }
     }
 }
 

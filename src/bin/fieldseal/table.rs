@@ -27,10 +27,17 @@ pub(crate) async fn scan(arguments: ScanArguments, output: &Output) -> Result<()
     };
     output.data(&scan.to_string(), &scan_json(&scan))?;
     if let Some(key) = record {
+        let (tokens, unknown) = (scan.tokens_under(key), scan.unreadable_without_key());
+        if tokens == 0 && unknown > 0 {
+            return Err(Failure::Failed(format!(
+                "nothing was recorded for key {key}: {unknown} values do not open and name no key, so they may be under \
+                 this one; mend or remove them, and scan again"
+            )));
+        }
         let mut keyring = location.keyring.load().await?;
-        keyring.record_scan(key, scan.began(), scan.tokens_under(key))?;
+        keyring.record_scan(key, scan.began(), tokens)?;
         keyring.save(&*location.keyring.store().await?).await?;
-        output.say(&format!("recorded: {} tokens under key {key}", scan.tokens_under(key)));
+        output.say(&format!("recorded: {tokens} tokens under key {key}"));
     }
     is_clean(&scan)
 }
@@ -104,6 +111,7 @@ fn scan_json(scan: &Scan) -> Value {
         "plaintexts": plaintexts,
         "plaintext_places": places(scan.plaintext_places()),
         "unreadable": scan.unreadable(),
+        "unreadable_without_key": scan.unreadable_without_key(),
         "unreadable_places": places(scan.unreadable_places()),
     })
 }
