@@ -64,6 +64,11 @@ async fn a_token_that_does_not_open_counts_under_the_key_that_it_names() {
 }
 
 #[tokio::test]
+async fn a_document_that_cannot_be_read_is_left_alone_and_counted() {
+    table_evidence::a_document_that_cannot_be_read_is_left_alone_and_counted(TestDatabase::sqlite().await).await;
+}
+
+#[tokio::test]
 async fn a_job_goes_on_from_its_own_checkpoint_only() {
     table_races::a_job_goes_on_from_its_own_checkpoint_only(TestDatabase::sqlite().await).await;
 }

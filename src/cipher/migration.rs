@@ -126,7 +126,7 @@ impl Migration {
     ///
     /// # Errors
     ///
-    /// As [`cell`](Migration::cell), and [`ErrorKind::Malformed`] where it is not JSON.
+    /// As [`cell`](Migration::cell), and where it cannot be read what [`leaves_alone`](Migration::leaves_alone) knows.
     pub(crate) fn document(&mut self, document: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         self.changed = false;
         let policy = std::sync::Arc::clone(self.decryption.policy());
@@ -135,6 +135,14 @@ impl Migration {
         transformer.feed(policy.automaton(), self, document, &mut out, usize::MAX)?;
         transformer.finish(self, &mut out)?;
         Ok(self.changed.then_some(out))
+    }
+
+    /// Returns whether a document failed because it cannot be read: it is no JSON, too deep, or has a longer value where
+    /// one is tagged than any token. What was found in it before that counts.
+    pub(crate) fn leaves_alone(&self, error: &Error) -> bool {
+        // A value that is too long to be encrypted is a fault of the job: it would stay in the clear.
+        let is_long = error.kind() == ErrorKind::TooLarge && self.direction != Direction::Encrypt;
+        is_long || error.kind() == ErrorKind::Malformed
     }
 
     fn open(&mut self, field: FieldIndex, token: &[u8]) -> (Finding, Option<Zeroizing<Vec<u8>>>) {

@@ -4,7 +4,7 @@ use std::io::{BufRead, Read as _};
 
 use super::report::Scan;
 use super::table::{Content, EncryptedTable};
-use crate::cipher::{Direction, Migration};
+use crate::cipher::{Direction, Finding, Migration};
 use crate::error::{Error, ErrorKind};
 
 /// The longest line that is read, in bytes.
@@ -20,7 +20,7 @@ impl EncryptedTable {
     /// # Errors
     ///
     /// [`ErrorKind::Database`] where the dump cannot be read, ends within the table, or holds no `COPY` of it with its
-    /// columns; [`ErrorKind::Malformed`] where a document is not JSON.
+    /// columns. A document that cannot be read is no error, but counted.
     pub fn scan_dump(&self, mut dump: impl BufRead) -> Result<Scan, Error> {
         let mut scan = Scan::begin();
         let mut migration = Migration::new(&self.cipher, Direction::Look)?;
@@ -48,14 +48,12 @@ impl EncryptedTable {
                         "line {number} of the dump has another number of columns than its table"
                     )));
                 }
+                let mut unread = Vec::new();
                 for (column, &place) in self.columns.iter().zip(&places) {
                     let Some(text) = unescaped(cells[place]) else { continue };
-                    let bytes = bytes_of(&text);
-                    let moved = match (column.content, &bytes) {
-                        (Content::Field(field), Some(bytes)) => migration.cell(field, bytes, true),
-                        (Content::Field(field), None) => migration.cell(field, &text, false),
-                        (Content::Document, _) => migration.document(&text),
-                    };
+                    let bytes = bytes_of(&text).filter(|_| matches!(column.content, Content::Field(_)));
+                    let (cell, is_binary) = bytes.map_or((text, false), |bytes| (bytes, true));
+                    let moved = column.moved(&mut migration, &cell, is_binary, &mut unread);
                     moved.map_err(|error| {
                         let message =
                             format!("line {number} of the dump, column `{}`, cannot be looked into", column.name);
@@ -65,6 +63,9 @@ impl EncryptedTable {
                 scan.count_row();
                 for (field, finding) in migration.end_row() {
                     scan.count(self.cipher.policy().field(field).name(), finding, || format!("line {number}"));
+                }
+                for column in unread {
+                    scan.count(column, Finding::Unreadable(None), || format!("line {number}"));
                 }
             }
         }

@@ -297,8 +297,8 @@ impl EncryptedTable {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Database`](crate::ErrorKind::Database) where the database fails or the table cannot be worked on, and
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) where a document column holds what is not JSON.
+    /// [`ErrorKind::Database`](crate::ErrorKind::Database) where the database fails or the table cannot be worked on. A
+    /// document that cannot be read is no error, but counted.
     pub async fn scan(&self, database: impl Into<Database>) -> Result<Scan, Error> {
         let job = Job::new(self.clone(), Direction::Look).batch_size(1000).dry_run();
         job.run(database).await.map(|report| report.found)

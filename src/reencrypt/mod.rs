@@ -7,7 +7,7 @@
 //! | several workers (PostgreSQL) | each leases a range of keys; a range whose worker is silent is taken over |
 //! | load | batches of a settable size, and rows a second at most |
 //! | triggers, `updated_at`, other columns | only the named columns are written |
-//! | a value that does not open, or is no token | it is left alone, and reported with its primary key |
+//! | a value that does not open, is no token, or is a document that cannot be read | it is left alone, and reported with its primary key |
 //! | at the end | [`EncryptedTable::scan`] counts tokens by key, plaintext, and what does not open |
 //!
 //! Two clean scans are the evidence on which a key is [forgotten](crate::keys::Keyring::forget). A scan is clean for a key

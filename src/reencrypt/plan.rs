@@ -3,8 +3,8 @@
 use super::database::{Batch, Lease, Shape, Statements, Step};
 use super::report::Scan;
 use super::row::{Cell, Change, Row, RowKey, shown};
-use super::table::{Content, EncryptedTable};
-use crate::cipher::{Direction, FieldCipher, Migration};
+use super::table::EncryptedTable;
+use crate::cipher::{Direction, FieldCipher, Finding, Migration};
 use crate::error::{Error, ErrorKind};
 use crate::keys::{KeyId, Term};
 
@@ -90,15 +90,12 @@ impl Plan {
         let mut migration = Migration::new(&self.table.cipher, self.direction)?;
         let mut changes = Vec::new();
         for row in rows {
-            let mut new = None;
+            let (mut new, mut unread) = (None, Vec::new());
             for (index, column) in self.table.columns.iter().enumerate() {
                 let cell = &row.cells[index];
                 let Some(bytes) = cell.as_bytes() else { continue };
                 let is_binary = matches!(cell, Cell::Binary(_));
-                let moved = match column.content {
-                    Content::Field(field) => migration.cell(field, bytes, is_binary),
-                    Content::Document => migration.document(bytes),
-                };
+                let moved = column.moved(&mut migration, bytes, is_binary, &mut unread);
                 let told = |error| self.in_row(&row, &column.name, error);
                 if let Some(moved) = moved.map_err(told)? {
                     let new = new.get_or_insert_with(|| row.cells.clone());
@@ -111,6 +108,9 @@ impl Plan {
                 found.count_row();
                 for (field, finding) in findings {
                     found.count(self.table.cipher.policy().field(field).name(), finding, || shown(&row.key));
+                }
+                for column in unread {
+                    found.count(column, Finding::Unreadable(None), || shown(&row.key));
                 }
             }
             changes.extend(new.map(|new| Change { old: row, new }));

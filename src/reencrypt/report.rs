@@ -28,7 +28,7 @@ pub struct Scan {
 pub struct Place {
     /// The parts of the primary key with commas between them.
     pub key: String,
-    /// The field of the policy.
+    /// The field of the policy, or the column where a document cannot be read.
     pub field: String,
 }
 
@@ -124,7 +124,7 @@ impl Scan {
     }
 
     /// Returns the number of tokens that do not open: broken, moved, in another scope, or under a key that is disabled
-    /// or not there.
+    /// or not there. A document that cannot be read counts as one.
     #[must_use]
     pub fn unreadable(&self) -> u64 {
         self.unreadable.values().sum()
@@ -148,7 +148,7 @@ impl Scan {
         &self.plaintext_places
     }
 
-    /// Returns the places of up to 100 tokens that do not open.
+    /// Returns the places of up to 100 tokens that do not open, and documents that cannot be read.
     #[must_use]
     pub fn unreadable_places(&self) -> &[Place] {
         &self.unreadable_places
@@ -165,12 +165,12 @@ impl fmt::Display for Scan {
             writeln!(f, "{count} values of `{field}` that are not encrypted")?;
         }
         for Place { key, field } in &self.unreadable_places {
-            writeln!(f, "a token of `{field}` that does not open, in row {key}")?;
+            writeln!(f, "a value of `{field}` that does not open, in row {key}")?;
         }
         for (id, count) in self.unreadable.iter().filter_map(|(id, count)| Some((id.as_ref()?, count))) {
             writeln!(f, "{count} tokens that do not open and name key {id}")?;
         }
-        write!(f, "{} tokens that do not open", self.unreadable())?;
+        write!(f, "{} values that do not open", self.unreadable())?;
         match self.unreadable_without_key() {
             0 => Ok(()),
             count => write!(f, ", {count} of them name no key"),

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::cipher::FieldCipher;
+use zeroize::Zeroizing;
+
+use crate::cipher::{FieldCipher, Migration};
 use crate::error::{Error, ErrorKind};
 use crate::policy::FieldIndex;
 
@@ -40,6 +42,31 @@ pub(super) struct Column {
 pub(super) enum Content {
     Field(FieldIndex),
     Document,
+}
+
+impl Column {
+    /// Moves what a cell of this column holds. Returns what takes its place, or nothing where it stays.
+    ///
+    /// A document that cannot be read stays as well, and the column is added to `unread`: one such row is to stop neither
+    /// a job nor a scan.
+    pub(super) fn moved<'c>(
+        &'c self,
+        migration: &mut Migration,
+        cell: &[u8],
+        is_binary: bool,
+        unread: &mut Vec<&'c str>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        match self.content {
+            Content::Field(field) => migration.cell(field, cell, is_binary),
+            Content::Document => migration.document(cell).or_else(|error| {
+                if !migration.leaves_alone(&error) {
+                    return Err(error);
+                }
+                unread.push(&self.name);
+                Ok(None)
+            }),
+        }
+    }
 }
 
 impl EncryptedTable {
