@@ -85,6 +85,12 @@ async fn a_document_that_cannot_be_read_is_left_alone_and_counted() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: scripts/test"]
+async fn plaintext_that_begins_like_a_token_is_encrypted() {
+    table_evidence::plaintext_that_begins_like_a_token_is_encrypted(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
 async fn a_job_goes_on_from_its_own_checkpoint_only() {
     table_races::a_job_goes_on_from_its_own_checkpoint_only(TestDatabase::postgres().await).await;
 }

@@ -7,7 +7,7 @@ use super::field_cipher::FieldCipher;
 use crate::audit::AuditKind;
 use crate::crypto::data_key::DataKey;
 use crate::crypto::key_id::KeyId;
-use crate::crypto::token::TEXT_MARK;
+use crate::crypto::token::{self, TEXT_MARK};
 use crate::crypto::token_decryptor::TokenDecryptor;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Member, Visitor};
@@ -71,12 +71,16 @@ impl Decryption {
         }
     }
 
+    fn takes_plaintext(&self, field: FieldIndex) -> bool {
+        let end = self.cipher.policy().field(field).plaintext_until();
+        end.is_some_and(|end| Timestamp::from(SystemTime::now()) < end)
+    }
+
     /// Hands on a value that is not a token, where the policy still allows that.
     fn plaintext(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        let policy = self.cipher.policy().field(field);
-        if policy.plaintext_until().is_none_or(|end| Timestamp::from(SystemTime::now()) >= end) {
-            let error =
-                Error::new(ErrorKind::NotEncrypted, format!("field `{}` is stored without encryption", policy.name()));
+        if !self.takes_plaintext(field) {
+            let name = self.cipher.policy().field(field).name();
+            let error = Error::new(ErrorKind::NotEncrypted, format!("field `{name}` is stored without encryption"));
             self.cipher.record(AuditKind::NotEncrypted, field, None);
             return Err(error);
         }
@@ -120,7 +124,9 @@ impl Visitor for Decryption {
         } else {
             text
         };
-        if !text.starts_with(TEXT_MARK.as_bytes()) {
+        // Plaintext may begin like a token.
+        let has_mark = text.starts_with(TEXT_MARK.as_bytes());
+        if !has_mark || (self.takes_plaintext(field) && token::recognize(text).is_none()) {
             return self.plaintext(field, value, out);
         }
         out.extend_from_slice(self.decrypt(field, text)?);

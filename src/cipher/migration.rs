@@ -104,13 +104,13 @@ impl Migration {
         cell: &[u8],
         is_binary: bool,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        let looks_like_token = cell.starts_with(TEXT_MARK.as_bytes());
-        let is_token = looks_like_token || (is_binary && token::claimed_key_id(cell).is_some());
+        let has_mark = cell.starts_with(TEXT_MARK.as_bytes());
+        let is_token = if has_mark { self.is_token(cell) } else { is_binary && token::claimed_key_id(cell).is_some() };
         let finding = if is_token { self.open(field, cell) } else { (Finding::Plaintext, None) };
         self.findings.push((field, finding.0));
         match (finding, self.direction) {
             ((Finding::Token(id), Some(value)), Direction::Reencrypt) if !self.is_primary(id) => {
-                self.encrypt(field, &value, is_binary && !looks_like_token).map(Some)
+                self.encrypt(field, &value, is_binary && !has_mark).map(Some)
             }
             ((Finding::Token(_), Some(value)), Direction::Decrypt) => Ok(Some(column_text(&value))),
             ((Finding::Plaintext, _), Direction::Encrypt) => {
@@ -135,6 +135,12 @@ impl Migration {
         transformer.feed(policy.automaton(), self, document, &mut out, usize::MAX)?;
         transformer.finish(self, &mut out)?;
         Ok(self.changed.then_some(out))
+    }
+
+    /// Returns whether `text`, which begins like a token, is taken for one. What has not the form of a token is plaintext
+    /// where plaintext is encrypted, and anywhere else a token that was broken.
+    fn is_token(&self, text: &[u8]) -> bool {
+        self.direction != Direction::Encrypt || token::recognize(text).is_some()
     }
 
     /// Returns whether a document failed because it cannot be read: it is no JSON, too deep, or has a longer value where
@@ -178,7 +184,7 @@ impl Visitor for Migration {
             let has_escapes = memchr::memchr(b'\\', text).is_some();
             if has_escapes && json::unescape(text, &mut unescaped) { &unescaped[..] } else { text }
         });
-        let token = text.filter(|text| text.starts_with(TEXT_MARK.as_bytes()));
+        let token = text.filter(|text| text.starts_with(TEXT_MARK.as_bytes()) && self.is_token(text));
         let (finding, opened) = token.map_or((Finding::Plaintext, None), |token| self.open(field, token));
         self.findings.push((field, finding));
         match (finding, opened, self.direction) {
