@@ -6,6 +6,8 @@
 mod table_cases;
 #[path = "support/table_evidence.rs"]
 mod table_evidence;
+#[path = "support/table_indexes.rs"]
+mod table_indexes;
 #[path = "support/table_kills.rs"]
 mod table_kills;
 #[path = "support/table_races.rs"]
@@ -71,6 +73,11 @@ async fn a_document_that_cannot_be_read_is_left_alone_and_counted() {
 #[tokio::test]
 async fn plaintext_that_begins_like_a_token_is_encrypted() {
     table_evidence::plaintext_that_begins_like_a_token_is_encrypted(TestDatabase::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn an_index_comes_moves_and_goes_with_its_value() {
+    table_indexes::an_index_comes_moves_and_goes_with_its_value(TestDatabase::sqlite().await).await;
 }
 
 #[tokio::test]

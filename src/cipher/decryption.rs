@@ -37,6 +37,11 @@ impl Decryption {
         self.cipher.shared_policy()
     }
 
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn has_index_keys(&self) -> bool {
+        self.cipher.index_keys().is_some()
+    }
+
     /// Decrypts one token, in text or binary form, and returns the JSON text of the value.
     pub(super) fn decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
         let Self { cipher, keys, tokens, .. } = self;

@@ -46,7 +46,7 @@ impl Encryption {
         Self { kind: Kind::MergePatch, ..self }
     }
 
-    #[cfg(feature = "layer")]
+    #[cfg(any(feature = "layer", feature = "sqlite", feature = "postgres"))]
     pub(super) fn for_part(self) -> Self {
         Self { kind: Kind::Partial, ..self }
     }
@@ -121,7 +121,7 @@ impl Encryption {
     }
 
     /// Writes the member with the blind index of `value` behind its token.
-    fn write_index(&self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    pub(super) fn write_index(&self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let policy = self.cipher.policy();
         let Some(place) = policy.indexed().iter().position(|&indexed| indexed == field) else { return Ok(()) };
         let index = if value == b"null" { None } else { self.index(place, field, value)? };

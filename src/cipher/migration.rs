@@ -1,5 +1,6 @@
 //! Stored values that move: to another key, from plaintext into tokens, or back.
 
+use memchr::memmem;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -10,7 +11,7 @@ use crate::crypto::key_id::KeyId;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::crypto::token::{self, TEXT_MARK};
 use crate::error::{Error, ErrorKind};
-use crate::json::{self, Flow, Framing, Transformer, Visitor};
+use crate::json::{self, Flow, Framing, Member, Transformer, Visitor};
 use crate::keys::Term;
 use crate::policy::FieldIndex;
 
@@ -48,6 +49,10 @@ pub(crate) struct Migration {
     /// What was found in the row, field by field.
     findings: Vec<(FieldIndex, Finding)>,
     changed: bool,
+    /// The blind indexes that the document should hold.
+    indexes: Vec<Vec<u8>>,
+    /// Whether something in it does not open, and so has no index that could be made anew.
+    is_spoiled: bool,
 }
 
 impl Migration {
@@ -64,11 +69,13 @@ impl Migration {
         Ok(Self {
             direction,
             decryption: Decryption::new(cipher.clone()),
-            encryption: Encryption::new(cipher.clone()),
+            encryption: Encryption::new(cipher.clone()).for_part(),
             verification: Decryption::new(cipher.clone()),
             primary,
             findings: Vec::new(),
             changed: false,
+            indexes: Vec::new(),
+            is_spoiled: false,
         })
     }
 
@@ -88,7 +95,7 @@ impl Migration {
 
     /// Ends a row, and returns what was found in it.
     pub(crate) fn end_row(&mut self) -> Vec<(FieldIndex, Finding)> {
-        self.encryption.end_document();
+        self.encryption.end_document().expect("a part of a document lacks nothing");
         std::mem::take(&mut self.findings)
     }
 
@@ -128,13 +135,43 @@ impl Migration {
     ///
     /// As [`cell`](Migration::cell), and where it cannot be read what [`leaves_alone`](Migration::leaves_alone) knows.
     pub(crate) fn document(&mut self, document: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        self.changed = false;
+        (self.changed, self.is_spoiled) = (false, false);
+        self.indexes.clear();
         let policy = std::sync::Arc::clone(self.decryption.policy());
         let mut transformer = Transformer::new(Flow::Outward, Framing::Single, 2 * LONGEST_VALUE);
         let mut out = Zeroizing::new(Vec::with_capacity(document.len() * 2));
         transformer.feed(policy.automaton(), self, document, &mut out, usize::MAX)?;
         transformer.finish(self, &mut out)?;
-        Ok(self.changed.then_some(out))
+        // The index of a value that does not open must not get lost.
+        if self.is_spoiled && self.moves_indexes() {
+            return Ok(None);
+        }
+        let holds = |index: &Vec<u8>| memmem::find(document, index).is_some();
+        let changed = self.changed || !self.indexes.iter().all(holds);
+        Ok(changed.then_some(out))
+    }
+
+    /// Whether blind indexes are made anew, with their values or because their key changed.
+    fn moves_indexes(&self) -> bool {
+        match self.direction {
+            Direction::Encrypt => !self.decryption.policy().indexed().is_empty(),
+            Direction::Reencrypt => self.decryption.has_index_keys() && !self.decryption.policy().indexed().is_empty(),
+            Direction::Decrypt | Direction::Look => false,
+        }
+    }
+
+    /// Writes the index of `value` behind it.
+    fn write_index(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        if self.moves_indexes() {
+            let start = out.len();
+            self.encryption.write_index(field, value, out)?;
+            if let Some(colon) = out[start..].iter().rposition(|&byte| byte == b':')
+                && out.ends_with(b"\"")
+            {
+                self.indexes.push(out[start + colon + 1..].to_vec());
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether `text`, which begins like a token, is taken for one. What has not the form of a token is plaintext
@@ -174,9 +211,13 @@ impl Migration {
 
 impl Visitor for Migration {
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        if value == b"null" {
+        if self.decryption.policy().indexed_by(field).is_some() {
             out.extend_from_slice(value);
             return Ok(());
+        }
+        if value == b"null" {
+            out.extend_from_slice(value);
+            return self.write_index(field, value, out);
         }
         let mut unescaped = Zeroizing::new(Vec::new());
         let text = value.strip_prefix(b"\"").map(|text| &text[..text.len() - 1]);
@@ -191,6 +232,11 @@ impl Visitor for Migration {
             (Finding::Token(id), Some(opened), Direction::Reencrypt) if !self.is_primary(id) => {
                 let token = self.encrypt(field, &opened, false)?;
                 self.write(&token, out);
+                self.write_index(field, &opened, out)?;
+            }
+            (Finding::Token(_), Some(opened), Direction::Reencrypt | Direction::Encrypt) => {
+                out.extend_from_slice(value);
+                self.write_index(field, &opened, out)?;
             }
             (Finding::Token(_), Some(opened), Direction::Decrypt) => {
                 out.extend_from_slice(&opened);
@@ -199,10 +245,22 @@ impl Visitor for Migration {
             (Finding::Plaintext, _, Direction::Encrypt) => {
                 let token = self.encrypt(field, value, false)?;
                 self.write(&token, out);
+                self.write_index(field, value, out)?;
             }
-            _ => out.extend_from_slice(value),
+            _ => {
+                self.is_spoiled = true;
+                out.extend_from_slice(value);
+            }
         }
         Ok(())
+    }
+
+    fn changes_members(&self) -> bool {
+        self.moves_indexes() || (self.direction == Direction::Decrypt && !self.decryption.policy().indexed().is_empty())
+    }
+
+    fn member(&self, field: FieldIndex) -> Member<'_> {
+        if self.decryption.policy().indexed_by(field).is_some() { Member::Omitted } else { Member::Kept }
     }
 
     fn too_long(&self, _: FieldIndex) -> Error {

@@ -64,7 +64,7 @@ pub(crate) async fn a_document_that_cannot_be_read_is_left_alone_and_counted(dat
     let cipher = keychain.cipher().await;
     database.run("CREATE TABLE customers (id INTEGER PRIMARY KEY, profile TEXT)").await;
     let token = cipher.encrypt_value("name", "Tan").unwrap();
-    let deep = format!(r#"{{"profile":{}{}}}"#, "[".repeat(128), "]".repeat(128));
+    let deep = format!(r#"{{"profile":{}{}}}"#, "[".repeat(1024), "]".repeat(1024));
     let good = format!(r#"{{"contact":{{"name":"{token}"}}}}"#);
     for (id, document) in [(1, &*deep), (2, &*good), (3, "not json"), (4, &good[..good.len() - 1])] {
         database.run(&format!("INSERT INTO customers VALUES ({id}, '{document}')")).await;
