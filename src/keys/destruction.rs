@@ -25,7 +25,11 @@ impl Keyring {
         if entry.state == KeyState::Primary {
             return Err(self.fault(&format!("still encrypts with key {id}: promote another key first")));
         }
-        Ok(entry.relieved.map(|relieved| relieved.after(self.timing().before_scan())))
+        let earliest = entry.relieved.map(|relieved| relieved.after(self.timing().before_scan()));
+        Ok(match self.document.slower {
+            Some(slower) => earliest.map(|earliest| earliest.max(slower.scan)),
+            None => earliest,
+        })
     }
 
     /// Records a scan of everything that is stored, which began at `began` and found `tokens` under the key `id`. Two
@@ -123,12 +127,13 @@ impl Keyring {
     }
 
     /// Checks that nothing living needs the key-encryption key called `kek`, so that it can be destroyed in its key
-    /// service. Returns the keys that die with it.
+    /// service. Returns the keys that die with it: those that are forgotten, and that no other key-encryption key which
+    /// still lives has ever wrapped.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where it still wraps a key that is not forgotten, or the authentication key, or where it
-    /// has wrapped none.
+    /// has wrapped none, or was destroyed.
     pub fn shreddable(&self, kek: &str) -> Result<Vec<KeyId>, Error> {
         if let Some(entry) = self.keys().iter().find(|entry| entry.kek == kek && entry.state.is_held()) {
             let (id, state) = (entry.id(), entry.state);
@@ -138,17 +143,25 @@ impl Keyring {
             let advice = "have another one authenticate it first";
             return Err(self.fault(&format!("is itself authenticated by `{kek}`: {advice}")));
         }
-        let dying = |entry: &&KeyEntry| entry.kek == kek && entry.state == KeyState::Forgotten;
-        let ids: Vec<_> = self.keys().iter().filter(dying).map(KeyEntry::id).collect();
-        if ids.is_empty() {
+        let has_wrapped = |entry: &&KeyEntry| entry.keks().any(|other| other == kek);
+        if self.is_destroyed(kek) || !self.keys().iter().any(|entry| has_wrapped(&entry)) {
             return Err(self.fault(&format!("has no forgotten key of `{kek}`: there is nothing to shred")));
         }
-        Ok(ids)
+        let is_last = |entry: &KeyEntry| entry.keks().all(|other| other == kek || self.is_destroyed(other));
+        let dying = |entry: &&KeyEntry| has_wrapped(entry) && entry.state == KeyState::Forgotten && is_last(entry);
+        Ok(self.keys().iter().filter(dying).map(KeyEntry::id).collect())
     }
 
-    /// Records that the key-encryption key called `kek` was destroyed in its key service, which said `receipt`. Every
-    /// key that it wrapped is then gone from every copy of the keyring. Destroy it with
-    /// `KeyService::destroy`, or there by hand.
+    /// Returns whether the key-encryption key called `kek` was recorded as destroyed.
+    pub(super) fn is_destroyed(&self, kek: &str) -> bool {
+        let is_shredded = |entry: &KeyEntry| entry.state == KeyState::Shredded && entry.kek == kek;
+        self.document.destroyed.iter().any(|destroyed| destroyed == kek) || self.keys().iter().any(is_shredded)
+    }
+
+    /// Records that the key-encryption key called `kek` was destroyed in its key service, which said `receipt`. The
+    /// keys that are returned are then gone from every copy of the keyring; one that another key-encryption key
+    /// wrapped before or after is gone when that is destroyed, too. Destroy it with `KeyService::destroy`, or there by
+    /// hand.
     ///
     /// # Errors
     ///
@@ -160,6 +173,7 @@ impl Keyring {
             return Err(self.fault("needs a receipt of 1 to 1,024 bytes without control characters"));
         }
         let now = SystemTime::now();
+        self.document.destroyed.push(kek.to_owned());
         self.change(now, shortened(format!("shredded: {kek}")), None, |keys| {
             for entry in keys.iter_mut().filter(|entry| ids.contains(&entry.id())) {
                 entry.state = KeyState::Shredded;

@@ -12,6 +12,7 @@ use super::state::KeyState;
 use super::timing::{Schedule, Timing};
 use super::wrapped_key::WrappedKey;
 use crate::secret::SecretKey;
+use crate::timestamp::Timestamp;
 
 /// The one format, named in the document.
 pub(super) const FORMAT: &str = "fieldseal/keyring/1";
@@ -23,6 +24,10 @@ pub(super) struct Document {
     pub(super) revision: u64,
     pub(super) timing: Timing,
     pub(super) schedule: Schedule,
+    /// Until when replicas may act by longer times than these.
+    pub(super) slower: Option<Slower>,
+    /// The key-encryption keys that were destroyed.
+    pub(super) destroyed: Vec<String>,
     /// The key service that wrapped the authentication key.
     pub(super) kek: String,
     pub(super) wrapped: WrappedKey,
@@ -30,6 +35,15 @@ pub(super) struct Document {
     /// The latest changes, oldest first.
     pub(super) changes: Vec<Change>,
     pub(super) mac: [u8; 32],
+}
+
+/// Until when a replica that has not read the latest times may act by the ones before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slower {
+    /// When every replica has read what was pending at the change.
+    pub(super) promotion: Timestamp,
+    /// When nobody writes under the lease from before the change any more.
+    pub(super) scan: Timestamp,
 }
 
 /// Which document this is: no two with the same revision have the same code, unless they are the same.

@@ -7,7 +7,7 @@ use serde_json::error::Category;
 
 use super::canonical;
 use super::change::{Change, is_line};
-use super::document::{Document, FORMAT};
+use super::document::{Document, FORMAT, Slower};
 use super::key_entry::KeyEntry;
 use super::key_service::is_service_name;
 use super::keyring_name::KeyringName;
@@ -25,11 +25,22 @@ struct DocumentForm {
     revision: u64,
     timing: TimingForm,
     schedule: ScheduleForm,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    slower_until: Option<SlowerForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    destroyed: Vec<String>,
     authentication: AuthenticationForm,
     keys: Vec<EntryForm>,
     changes: Vec<ChangeForm>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     mac: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SlowerForm {
+    promotion: String,
+    scan: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,6 +63,8 @@ struct EntryForm {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     clean_scans: Vec<String>,
     kek: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_keks: Vec<String>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     wrapped: Option<String>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -87,7 +100,22 @@ const WRITABLE: &str = "strings and numbers can be written to memory as JSON";
 /// Reads what [`write`] writes, with any white space.
 pub(super) fn read(json: &[u8]) -> Result<Document, String> {
     let form: DocumentForm = serde_json::from_slice(json).map_err(|error| syntax_fault(&error))?;
-    let DocumentForm { format, name, revision, timing, schedule, authentication, keys, changes, mac } = form;
+    let DocumentForm {
+        format,
+        name,
+        revision,
+        timing,
+        schedule,
+        slower_until,
+        destroyed,
+        authentication,
+        keys,
+        changes,
+        mac,
+    } = form;
+    let slower = |slower: SlowerForm| {
+        Ok::<_, String>(Slower { promotion: timestamp(&slower.promotion)?, scan: timestamp(&slower.scan)? })
+    };
     if format != FORMAT {
         return Err(format!("is of another format than `{FORMAT}`, perhaps a later one"));
     }
@@ -96,6 +124,8 @@ pub(super) fn read(json: &[u8]) -> Result<Document, String> {
         revision,
         timing: timing.into(),
         schedule: schedule.into(),
+        slower: slower_until.map(slower).transpose()?,
+        destroyed: destroyed.into_iter().map(service_name).collect::<Result<_, _>>()?,
         kek: service_name(authentication.kek)?,
         wrapped: wrapped_key(&authentication.wrapped)?,
         keys: keys.into_iter().map(EntryForm::parse).collect::<Result<_, _>>()?,
@@ -106,13 +136,19 @@ pub(super) fn read(json: &[u8]) -> Result<Document, String> {
 
 impl DocumentForm {
     fn of(document: &Document) -> Self {
-        let Document { name, revision, timing, schedule, kek, wrapped, keys, changes, mac: _ } = document;
+        let Document { name, revision, timing, schedule, slower, destroyed, kek, wrapped, keys, changes, mac: _ } =
+            document;
         Self {
             format: FORMAT.to_owned(),
             name: name.to_string(),
             revision: *revision,
             timing: (*timing).into(),
             schedule: (*schedule).into(),
+            slower_until: slower.map(|Slower { promotion, scan }| SlowerForm {
+                promotion: promotion.to_string(),
+                scan: scan.to_string(),
+            }),
+            destroyed: destroyed.clone(),
             authentication: AuthenticationForm { kek: kek.clone(), wrapped: STANDARD.encode(wrapped.as_bytes()) },
             keys: keys.iter().map(EntryForm::of).collect(),
             changes: changes.iter().map(ChangeForm::of).collect(),
@@ -123,7 +159,8 @@ impl DocumentForm {
 
 impl EntryForm {
     fn of(entry: &KeyEntry) -> Self {
-        let KeyEntry { commitment, state, created, changed, relieved, clean_scans, kek, wrapped, receipt } = entry;
+        let KeyEntry { commitment, state, created, changed, relieved, clean_scans, kek, former_keks, wrapped, receipt } =
+            entry;
         Self {
             id: entry.id().to_string(),
             commitment: hex(commitment),
@@ -133,13 +170,15 @@ impl EntryForm {
             relieved: relieved.map(|relieved| relieved.to_string()),
             clean_scans: clean_scans.iter().map(ToString::to_string).collect(),
             kek: kek.clone(),
+            former_keks: former_keks.clone(),
             wrapped: wrapped.as_ref().map(|wrapped| STANDARD.encode(wrapped.as_bytes())),
             receipt: receipt.clone(),
         }
     }
 
     fn parse(self) -> Result<KeyEntry, String> {
-        let Self { id, commitment, state, created, changed, relieved, clean_scans, kek, wrapped, receipt } = self;
+        let Self { id, commitment, state, created, changed, relieved, clean_scans, kek, former_keks, wrapped, receipt } =
+            self;
         let entry = KeyEntry {
             commitment: unhex(&commitment).ok_or("has a commitment that is not 64 lower-case hexadecimal digits")?,
             state,
@@ -147,6 +186,7 @@ impl EntryForm {
             changed: timestamp(&changed)?,
             relieved: relieved.as_deref().map(timestamp).transpose()?,
             clean_scans: clean_scans.iter().map(|scan| timestamp(scan)).collect::<Result<_, _>>()?,
+            former_keks: former_keks.into_iter().map(service_name).collect::<Result<_, _>>()?,
             kek: service_name(kek)?,
             wrapped: wrapped.as_deref().map(wrapped_key).transpose()?,
             receipt: receipt.map(line).transpose()?,
@@ -187,8 +227,8 @@ fn line(text: String) -> Result<String, String> {
 }
 
 /// Reads a member that may be absent, but not `null`.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
+fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 fn service_name(name: String) -> Result<String, String> {

@@ -36,6 +36,8 @@ pub struct KeyEntry {
     /// When scans that prove that nothing needs it any more were recorded.
     pub(super) clean_scans: Vec<Timestamp>,
     pub(super) kek: String,
+    /// The key-encryption keys that wrapped it before: copies of the keyring from then still hold it under them.
+    pub(super) former_keks: Vec<String>,
     /// There exactly as long as [`KeyState::is_held`] says.
     pub(super) wrapped: Option<WrappedKey>,
     /// What the key service said when it destroyed the key-encryption key.
@@ -93,6 +95,18 @@ impl KeyEntry {
         &self.kek
     }
 
+    /// Returns the names of the key-encryption keys that wrapped this key before. Copies of the keyring from then still
+    /// hold it under them.
+    #[must_use]
+    pub fn former_keks(&self) -> &[String] {
+        &self.former_keks
+    }
+
+    /// Every key-encryption key that wraps, or wrapped, this key.
+    pub(super) fn keks(&self) -> impl Iterator<Item = &str> {
+        self.former_keks.iter().chain([&self.kek]).map(String::as_str)
+    }
+
     /// Returns what the key service said when it destroyed the key-encryption key of a shredded key.
     #[must_use]
     pub fn receipt(&self) -> Option<&str> {
@@ -102,7 +116,8 @@ impl KeyEntry {
 
 impl fmt::Debug for KeyEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { commitment: _, state, created, changed, relieved, clean_scans, kek, wrapped, receipt } = self;
+        let Self { commitment: _, state, created, changed, relieved, clean_scans, kek, former_keks, wrapped, receipt } =
+            self;
         f.debug_struct("KeyEntry")
             .field("id", &self.id())
             .field("state", state)
@@ -111,6 +126,7 @@ impl fmt::Debug for KeyEntry {
             .field("relieved", relieved)
             .field("clean_scans", clean_scans)
             .field("kek", kek)
+            .field("former_keks", former_keks)
             .field("wrapped", wrapped)
             .field("receipt", receipt)
             .finish()

@@ -93,6 +93,8 @@ impl Keyring {
             revision: 0,
             timing: Timing::default(),
             schedule: Schedule::default(),
+            slower: None,
+            destroyed: Vec::new(),
             kek,
             wrapped,
             keys: Vec::new(),
@@ -185,7 +187,7 @@ impl Keyring {
         match store.replace(self.stored.as_deref(), &json).await? {
             Ok(()) => {
                 self.stored = Some(json);
-                Ok(())
+                store.accept(self.revision())
             }
             Err(found) => Err(self.conflict(&found, &store.place())),
         }

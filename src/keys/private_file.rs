@@ -49,6 +49,10 @@ pub(super) fn read(path: &Path, what: &str, at_most: usize) -> Result<Zeroizing<
 ///
 /// [`ErrorKind::Keyring`] where the file exists already or could not be written; then no part of it stays behind.
 pub(super) fn create(path: &Path, what: &str, bytes: &[u8]) -> Result<(), Error> {
+    create_file(path, what, bytes).map(drop)
+}
+
+fn create_file(path: &Path, what: &str, bytes: &[u8]) -> Result<File, Error> {
     let unwritable = |error| io_fault(what, path, "could not be written", error);
     let mut options = OpenOptions::new();
     private(options.write(true).create_new(true));
@@ -58,7 +62,8 @@ pub(super) fn create(path: &Path, what: &str, bytes: &[u8]) -> Result<(), Error>
         // The first failure is the one to tell; what could not be removed is cut short and refused when it is read.
         let _ = fs::remove_file(path);
     }
-    written.map_err(unwritable)
+    written.map_err(unwritable)?;
+    Ok(file)
 }
 
 /// Puts `bytes` in the place of the existing file, so that a reader finds either the old or the new one, whole, and
@@ -73,8 +78,8 @@ pub(super) fn replace(path: &Path, what: &str, bytes: &[u8]) -> Result<(), Error
     let mut draw = [0; 8];
     random::fill_from_system(&mut draw)?;
     let temporary = beside(path, &format!(".{:016x}.tmp", u64::from_be_bytes(draw)));
-    create(&temporary, what, bytes)?;
-    let replaced = keep_owner(path, &temporary).and_then(|()| fs::rename(&temporary, path));
+    let written = create_file(&temporary, what, bytes)?;
+    let replaced = keep_owner(path, &written).and_then(|()| fs::rename(&temporary, path));
     if replaced.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -87,19 +92,50 @@ pub(super) fn replace(path: &Path, what: &str, bytes: &[u8]) -> Result<(), Error
 ///
 /// [`ErrorKind::Keyring`] where somebody else holds the lock, or where the file system has none.
 pub(super) fn lock(path: &Path, what: &str) -> Result<File, Error> {
-    let lock = beside(path, ".lock");
-    let mut options = OpenOptions::new();
-    private(options.write(true).create(true).truncate(false));
-    let file = options.open(&lock).map_err(|error| io_fault("lock file", &lock, "could not be opened", error))?;
-    // Whoever owns the file is to change it after root has. Where this fails, the next one to lock is told so.
-    let _ = keep_owner(path, &lock);
+    let file = open_lock(path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => {
             Err(fault(what, path, "is being changed by another process: wait for it, load it again and repeat"))
         }
-        Err(fs::TryLockError::Error(error)) => Err(io_fault("lock file", &lock, "could not be locked", error)),
+        Err(fs::TryLockError::Error(error)) => {
+            Err(io_fault("lock file", &lock_path(path), "could not be locked", error))
+        }
     }
+}
+
+/// The same, but waits until nobody else holds the lock.
+pub(super) fn lock_when_free(path: &Path) -> Result<File, Error> {
+    let file = open_lock(path)?;
+    file.lock().map_err(|error| io_fault("lock file", &lock_path(path), "could not be locked", error))?;
+    Ok(file)
+}
+
+/// Opens the file to lock, and makes it where there is none. Never through a link: root may lock in a directory that is
+/// somebody else's.
+fn open_lock(path: &Path) -> Result<File, Error> {
+    let lock = lock_path(path);
+    let unopened = |error| io_fault("lock file", &lock, "could not be opened", error);
+    let mut options = OpenOptions::new();
+    private(options.write(true).create_new(true));
+    let file = match options.open(&lock) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let found = fs::symlink_metadata(&lock).map_err(unopened)?;
+            let file = OpenOptions::new().write(true).open(&lock).map_err(unopened)?;
+            if !is_file_of_its_own(&found, &file.metadata().map_err(unopened)?) {
+                return Err(fault("lock file", &lock, "is a link, or no regular file: remove it"));
+            }
+            file
+        }
+        opened => opened.map_err(unopened)?,
+    };
+    // Whoever owns the file is to change it after root has. Where this fails, the next one to lock is told so.
+    let _ = keep_owner(path, &file);
+    Ok(file)
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    beside(path, ".lock")
 }
 
 /// The path of a sibling whose name is that of `path` with `ending` behind it.
@@ -158,17 +194,31 @@ fn private(_: &mut OpenOptions) {}
 
 /// Gives `sibling` the owner of `path`: a keyring that root rotates stays readable for the service.
 #[cfg(unix)]
-fn keep_owner(path: &Path, sibling: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, lchown};
+fn keep_owner(path: &Path, sibling: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
 
-    let (owner, ours) = (fs::metadata(path)?.uid(), fs::metadata(sibling)?.uid());
-    if owner == ours { Ok(()) } else { lchown(sibling, Some(owner), None) }
+    let (owner, ours) = (fs::metadata(path)?.uid(), sibling.metadata()?.uid());
+    if owner == ours { Ok(()) } else { fchown(sibling, Some(owner), None) }
 }
 
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "the signature is that of the other systems")]
-fn keep_owner(_: &Path, _: &Path) -> io::Result<()> {
+fn keep_owner(_: &Path, _: &File) -> io::Result<()> {
     Ok(())
+}
+
+/// Returns whether what was `found` under a name is the file that was opened by it, and has no other name.
+#[cfg(unix)]
+fn is_file_of_its_own(found: &Metadata, opened: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let is_same = (found.dev(), found.ino()) == (opened.dev(), opened.ino());
+    found.is_file() && is_same && opened.nlink() == 1
+}
+
+#[cfg(not(unix))]
+fn is_file_of_its_own(found: &Metadata, _: &Metadata) -> bool {
+    found.is_file()
 }
 
 /// Writes the directory of `path` to the disk, without which a new name in it may be lost with the power.
@@ -272,6 +322,21 @@ mod tests {
         replace(&path, WHAT, b"5678").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().uid(), 65_534);
         assert_eq!(fs::metadata(beside(&path, ".lock")).unwrap().uid(), 65_534);
+    }
+
+    /// Root may change a keyring in a directory of the service's user, who must not make it create or give away files.
+    #[test]
+    fn a_lock_file_that_is_a_link_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("file"), directory.path().join("other"));
+        symlink(&other, beside(&path, ".lock")).unwrap();
+        assert!(lock(&path, WHAT).is_err());
+        assert!(!other.exists());
+        create(&other, WHAT, b"1234").unwrap();
+        assert!(lock(&path, WHAT).unwrap_err().to_string().contains("is a link"));
+        fs::remove_file(beside(&path, ".lock")).unwrap();
+        fs::hard_link(&other, beside(&path, ".lock")).unwrap();
+        assert!(lock(&path, WHAT).unwrap_err().to_string().contains("is a link"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The keys of a keyring under another key-encryption key.
 
+use std::mem;
 use std::time::SystemTime;
 
 use super::change::shortened;
@@ -14,12 +15,15 @@ impl Keyring {
     /// Has `service` wrap every key again that the key-encryption key called `from` wraps, and the authentication key
     /// likewise; no stored value is touched. Returns how many keys were wrapped.
     ///
+    /// Copies of the keyring from before still hold the keys under `from`: a key that is forgotten later is gone from
+    /// them only when both key-encryption keys are [shredded](Keyring::shred).
+    ///
     /// `from` and `service` can have the same name, where the key-encryption key was rotated inside the key service.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where a wrapped key is not the one that the keyring is committed to, or none of
-    /// `services` is called `from`; [`ErrorKind::KeyService`](crate::ErrorKind::KeyService). Then nothing was changed.
+    /// `services` is called `from`, or `service` was destroyed; [`ErrorKind::KeyService`](crate::ErrorKind::KeyService). Then nothing was changed.
     pub async fn rewrap(
         &mut self,
         from: &str,
@@ -27,6 +31,7 @@ impl Keyring {
         service: &dyn KeyService,
     ) -> Result<usize, Error> {
         let services = services.into();
+        self.check_living(service.name())?;
         let mut rewrapped = Vec::new();
         for entry in self.keys().iter().filter(|entry| entry.kek == from) {
             let Some(wrapped) = &entry.wrapped else { continue };
@@ -50,7 +55,11 @@ impl Keyring {
             for entry in keys {
                 if let Some((_, wrapped)) = rewrapped.iter().find(|(id, _)| *id == entry.id()) {
                     entry.wrapped = Some(wrapped.clone());
-                    service.name().clone_into(&mut entry.kek);
+                    let former = mem::replace(&mut entry.kek, service.name().to_owned());
+                    entry.former_keks.retain(|other| *other != entry.kek && *other != former);
+                    if former != entry.kek {
+                        entry.former_keks.push(former);
+                    }
                 }
             }
         })?;
@@ -64,6 +73,7 @@ impl Keyring {
     ///
     /// [`ErrorKind::KeyService`](crate::ErrorKind::KeyService).
     pub async fn authenticate_by(&mut self, service: &dyn KeyService) -> Result<(), Error> {
+        self.check_living(service.name())?;
         let context = WrapContext::of_keyring(self.key_name());
         self.document.wrapped = key_service::wrap(service, &self.authentication_key, &context).await?;
         service.name().clone_into(&mut self.document.kek);

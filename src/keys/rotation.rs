@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::change::Change;
+use super::document::Slower;
 use super::key_entry::KeyEntry;
 use super::key_service::{self, KeyService};
 use super::keyring::Keyring;
@@ -39,9 +40,7 @@ impl Keyring {
         now: SystemTime,
     ) -> Result<KeyId, Error> {
         let kek = service.name();
-        if self.keys().iter().any(|entry| entry.kek == kek && entry.state == KeyState::Shredded) {
-            return Err(self.fault(&format!("takes no key from `{kek}`, which was destroyed: begin with another one")));
-        }
+        self.check_living(kek)?;
         let secret = SecretKey::generate()?;
         let key = DataKey::new(&secret);
         let id = key.id();
@@ -59,6 +58,7 @@ impl Keyring {
             relieved: None,
             clean_scans: Vec::new(),
             kek: kek.to_owned(),
+            former_keks: Vec::new(),
             wrapped: Some(wrapped),
             receipt: None,
         };
@@ -67,15 +67,33 @@ impl Keyring {
         Ok(id)
     }
 
-    /// Sets the times of the fleet. A longer lease or refresh period is in force for a replica when it has read it.
+    /// Sets the times of the fleet. A longer lease or refresh period is in force for a replica when it has read it, and a
+    /// shorter one too: until the old one has passed for every replica, the waits of a rotation follow the old one. A
+    /// keyring that was never stored has no replicas.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Keyring`] where they could not work together.
     pub fn set_timing(&mut self, timing: Timing) -> Result<(), Error> {
+        self.set_timing_at(timing, SystemTime::now())
+    }
+
+    pub(super) fn set_timing_at(&mut self, timing: Timing, now: SystemTime) -> Result<(), Error> {
         timing.check()?;
+        let former = self.timing();
+        let is_shorter =
+            timing.before_promotion() < former.before_promotion() || timing.before_scan() < former.before_scan();
+        if is_shorter && self.stored().is_some() {
+            let at = Timestamp::from(now);
+            let slower = self.document.slower;
+            let later = |end: Timestamp, held: Option<Timestamp>| held.map_or(end, |held| held.max(end));
+            self.document.slower = Some(Slower {
+                promotion: later(at.after(former.before_promotion()), slower.map(|slower| slower.promotion)),
+                scan: later(at.after(former.before_scan()), slower.map(|slower| slower.scan)),
+            });
+        }
         self.document.timing = timing;
-        self.change(SystemTime::now(), "timing changed".to_owned(), None, |_| ())
+        self.change(now, "timing changed".to_owned(), None, |_| ())
     }
 
     /// Sets when keys are due.
@@ -95,7 +113,8 @@ impl Keyring {
     ///
     /// [`ErrorKind::Keyring`] where the key is not in the keyring.
     pub fn promotable_at(&self, id: KeyId) -> Result<Timestamp, Error> {
-        Ok(self.known(id)?.changed.after(self.timing().before_promotion()))
+        let earliest = self.known(id)?.changed.after(self.timing().before_promotion());
+        Ok(self.document.slower.map_or(earliest, |slower| earliest.max(slower.promotion)))
     }
 
     /// Makes a pending or enabled key the primary one. The former primary key becomes enabled.
@@ -112,7 +131,8 @@ impl Keyring {
     pub(super) fn promote_at(&mut self, id: KeyId, now: SystemTime) -> Result<(), Error> {
         self.check_change(id, KeyState::Primary)?;
         let earliest = self.promotable_at(id)?;
-        if !self.timing().before_promotion().is_zero() && Timestamp::from(now) < earliest {
+        let waits = !self.timing().before_promotion().is_zero() || self.document.slower.is_some();
+        if waits && Timestamp::from(now) < earliest {
             let why = "until then a replica may not have read it, and could not read what the others write";
             return Err(self.too_early(&format!("cannot promote key {id} before {earliest}: {why}")));
         }
@@ -148,6 +168,14 @@ impl Keyring {
     /// [`ErrorKind::Keyring`] where the key is not in the keyring or in another state.
     pub fn enable(&mut self, id: KeyId) -> Result<(), Error> {
         self.set_state(id, KeyState::Enabled, SystemTime::now())
+    }
+
+    /// Refuses a key-encryption key that was destroyed: what it wrapped could never be unwrapped.
+    pub(super) fn check_living(&self, kek: &str) -> Result<(), Error> {
+        if self.is_destroyed(kek) {
+            return Err(self.fault(&format!("takes no key from `{kek}`, which was destroyed: begin with another one")));
+        }
+        Ok(())
     }
 
     pub(super) fn known(&self, id: KeyId) -> Result<&KeyEntry, Error> {

@@ -55,6 +55,14 @@ impl<S: KeyringStore> Witness<S> {
     }
 }
 
+impl<S> Witness<S> {
+    /// The highest revision that was seen, where the file holds one.
+    fn seen(&self) -> Result<Option<u64>, Error> {
+        let text = private_file::read(&self.path, FILE, 32)?;
+        Ok(std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok()))
+    }
+}
+
 impl<S: KeyringStore> KeyringStore for Witness<S> {
     fn place(&self) -> String {
         self.store.place()
@@ -82,9 +90,11 @@ impl<S: KeyringStore> KeyringStore for Witness<S> {
         if !self.path.exists() {
             return private_file::create(&self.path, FILE, line.as_bytes());
         }
-        let _lock = private_file::lock(&self.path, FILE)?;
-        let text = private_file::read(&self.path, FILE, 32)?;
-        let seen = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse::<u64>().ok());
+        if self.seen()? == Some(revision) {
+            return Ok(());
+        }
+        let _lock = private_file::lock_when_free(&self.path)?;
+        let seen = self.seen()?;
         let refuse = |fault: String| Err(Error::new(ErrorKind::Keyring, fault));
         match seen {
             None => refuse(format!("the {FILE} `{}` does not hold a revision: restore it", self.path.display())),
