@@ -16,6 +16,8 @@ mod mask;
 mod name;
 mod normalizer;
 #[cfg(feature = "normal-forms")]
+mod numbering_plan;
+#[cfg(feature = "normal-forms")]
 mod phone;
 mod plain;
 mod validation;

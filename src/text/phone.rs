@@ -6,11 +6,10 @@
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
-use phonenumber::metadata::{DATABASE, Descriptors};
-use phonenumber::{Metadata, Type};
 use zeroize::Zeroizing;
 
 use super::folded::compose;
+use super::numbering_plan::NumberingPlan;
 use super::vectors::{self, Vector};
 use crate::error::{Error, ErrorKind};
 
@@ -41,8 +40,8 @@ impl Region {
         format!("phone:{first}{second}@1")
     }
 
-    fn plan(self) -> Option<&'static Metadata> {
-        DATABASE.by_id(std::str::from_utf8(&self.0).ok()?)
+    fn plan(self) -> Option<&'static NumberingPlan> {
+        NumberingPlan::of_region(std::str::from_utf8(&self.0).ok()?)
     }
 }
 
@@ -103,73 +102,33 @@ fn digit(c: char) -> Option<char> {
 
 /// Reads a number without a country code: as it is, behind the trunk prefix, behind the international prefix, or with
 /// the country code all the same but for its `+`.
-fn read_national(digits: &str, plan: &Metadata) -> Option<Zeroizing<String>> {
-    let code = plan.country_code();
-    let in_country = read_in_country(code, digits, plan);
-    let abroad = || {
-        let prefix = plan.international_prefix()?.find(digits).filter(|prefix| prefix.start() == 0)?;
-        read_international(&digits[prefix.end()..])
-    };
-    let with_code = || read_in_country(code, digits.strip_prefix(&code.to_string())?, plan);
-    in_country.or_else(abroad).or_else(with_code)
+fn read_national(digits: &str, plan: &NumberingPlan) -> Option<Zeroizing<String>> {
+    let abroad = || read_international(plan.strip_international_prefix(digits)?);
+    let with_code = || read_in_country(digits.strip_prefix(&plan.country_code().to_string())?, plan);
+    read_in_country(digits, plan).or_else(abroad).or_else(with_code)
 }
 
+/// Reads a number behind its country code. What is dialled within a country is that of its main region: others add the
+/// code of an area to short numbers.
 fn read_international(digits: &str) -> Option<Zeroizing<String>> {
-    let (code, national) = (1..=LONGEST_COUNTRY_CODE).find_map(|length| {
+    let (plans, national) = (1..=LONGEST_COUNTRY_CODE).find_map(|length| {
         let (code, national) = digits.split_at_checked(length)?;
-        let code = code.parse::<u16>().ok().filter(|_| !code.starts_with('0'))?;
-        DATABASE.by_code(&code).is_some().then_some((code, national))
+        let plans = NumberingPlan::of(code.parse().ok()?)?;
+        (!code.starts_with('0')).then_some((plans, national))
     })?;
-    let plans = DATABASE.by_code(&code)?;
-    plans.iter().find_map(|plan| read_in_country(code, national, plan))
+    read_in_country(national, plans.first()?)
 }
 
-/// Reads a number of one country as it is, or else behind what is dialled within that country only.
-fn read_in_country(code: u16, digits: &str, plan: &Metadata) -> Option<Zeroizing<String>> {
-    let valid = |national: &str| is_number(code, national).then(|| e164(code, national));
-    let behind_prefix = || valid(digits.strip_prefix(plan.national_prefix()?)?);
-    let by_rule = || valid(&rewrite_national(digits, plan)?);
-    valid(digits).or_else(by_rule).or_else(behind_prefix)
-}
-
-/// Strips the trunk prefix and the code of a carrier, and writes the rest as it is dialled from abroad.
-fn rewrite_national(digits: &str, plan: &Metadata) -> Option<Zeroizing<String>> {
-    let captures = plan.national_prefix_for_parsing()?.captures(digits)?;
-    let prefix = captures.get(0).filter(|prefix| prefix.start() == 0 && prefix.end() > 0)?;
-    let is_rewritten = captures.len() > 1 && captures.get(captures.len() - 1).is_some();
-    let mut national = Zeroizing::new(String::with_capacity(2 * digits.len()));
-    if let Some(rule) = plan.national_prefix_transform_rule().filter(|_| is_rewritten) {
-        captures.expand(rule, &mut national);
-    }
-    national.push_str(&digits[prefix.end()..]);
-    Some(national)
-}
-
-/// Whether the plan of any region with this country code has the number.
-fn is_number(code: u16, national: &str) -> bool {
-    let plans = DATABASE.by_code(&code).unwrap_or_default();
-    plans.iter().any(|plan| is_in(plan.descriptors(), national))
-}
-
-fn is_in(numbers: &Descriptors, national: &str) -> bool {
-    const KINDS: [Type; 10] = [
-        Type::Mobile,
-        Type::FixedLine,
-        Type::Voip,
-        Type::TollFree,
-        Type::SharedCost,
-        Type::PersonalNumber,
-        Type::Uan,
-        Type::PremiumRate,
-        Type::Pager,
-        Type::Voicemail,
-    ];
-    let is_kind = |&kind: &Type| {
-        let numbers = numbers.get(kind)?;
-        let has_length = numbers.possible_length().iter().any(|&length| usize::from(length) == national.len());
-        Some(has_length && numbers.is_match(national))
-    };
-    numbers.general().is_match(national) && KINDS.iter().filter_map(is_kind).any(|is_kind| is_kind)
+/// Reads a number of one country as it is, or else behind what is dialled within that country only. It may be one of any
+/// region with the same country code.
+fn read_in_country(digits: &str, plan: &NumberingPlan) -> Option<Zeroizing<String>> {
+    let code = plan.country_code();
+    let is_number =
+        |national: &str| NumberingPlan::of(code).is_some_and(|plans| plans.iter().any(|plan| plan.has(national)));
+    let valid = |national: &str| is_number(national).then(|| e164(code, national));
+    let rewritten = || valid(&plan.rewrite_national(digits)?);
+    let stripped = || valid(plan.strip_trunk_prefix(digits)?);
+    valid(digits).or_else(rewritten).or_else(stripped)
 }
 
 fn e164(code: u16, national: &str) -> Zeroizing<String> {
@@ -203,10 +162,12 @@ const VECTORS: &[Vector<&[u8; 2]>] = &[
     (b"SG", "call 9123 4567", None),
     (b"SG", "+65 6123 4567 ext. 8", None),
     (b"SG", "995", None),
+    (b"SG", "+1 457 1234", None),
 ];
 
 #[cfg(test)]
 mod tests {
+    use phonenumber::{Type, metadata::DATABASE};
     use proptest::prelude::*;
 
     use super::*;
