@@ -46,14 +46,14 @@ impl BuiltIn {
     }
 }
 
-/// With the feature `normal-forms`. What the libraries beneath give is compared with frozen examples before a normalizer
-/// is returned.
+/// With the feature `normal-forms`. What the libraries beneath give is compared with frozen examples before a
+/// normalizer is returned.
 impl Normalizer {
     /// Returns the normalizer of email addresses (`email@1`).
     ///
-    /// White space around the address goes. The domain is written in lower-case ASCII (IDNA, UTS 46). The local part stays
-    /// as it is, since only the mail server knows which spellings are one mailbox (RFC 5321, section 2.4); the methods
-    /// below say what is known of it. An address has one unquoted `@`, no white space, and 254 bytes at most.
+    /// White space around the address goes. The domain is written in lower-case ASCII (IDNA, UTS 46). The local part
+    /// stays as it is, since only the mail server knows which spellings are one mailbox (RFC 5321, section 2.4); the
+    /// methods below say what is known of it. An address has one unquoted `@`, no white space, and 254 bytes at most.
     ///
     /// # Errors
     ///
@@ -133,9 +133,9 @@ impl Normalizer {
 
     /// Returns the normalizer of telephone numbers (`phone:SG@1`): ITU-T E.164, `+6591234567`.
     ///
-    /// A number without a country code is one of `region`, by two letters of ISO 3166-1, which is part of the id. A number
-    /// must be one that the country's plan has; letters and extensions are refused. Plans grow: a number of a range that is
-    /// newer than this build is refused until the build is newer.
+    /// A number without a country code is one of `region`, by two letters of ISO 3166-1, which is part of the id. A
+    /// number must be one that the country's plan has; letters and extensions are refused. Plans grow: a number of a
+    /// range that is newer than this build is refused until the build is newer.
     ///
     /// # Errors
     ///
@@ -160,9 +160,9 @@ impl Normalizer {
 
     /// Returns the normalizer of people's names (`name@1`): that of [`text`](Normalizer::text), for plain text alone.
     ///
-    /// Nothing is removed and nothing moved: `Tan, Wei Ming` and `Wei Ming Tan` are two names, and so are `Zoë` and `Zoe`.
-    /// Control characters, bidirectional embeddings, overrides and isolates (UAX #9) and noncharacters are refused. Names
-    /// may mix scripts.
+    /// Nothing is removed and nothing moved: `Tan, Wei Ming` and `Wei Ming Tan` are two names, and so are `Zoë` and
+    /// `Zoe`. Control characters, bidirectional embeddings, overrides and isolates (UAX #9) and noncharacters are
+    /// refused. Names may mix scripts.
     ///
     /// # Errors
     ///
@@ -183,8 +183,8 @@ impl Normalizer {
         Ok(Self::built_in(BuiltIn::Name))
     }
 
-    /// Returns the normalizer of any text (`text@1`): compatibility composition (NFKC, UAX #15), case folded, each run of
-    /// white space one space, and none around it.
+    /// Returns the normalizer of any text (`text@1`): compatibility composition (NFKC, UAX #15), case folded, each run
+    /// of white space one space, and none around it.
     ///
     /// # Errors
     ///

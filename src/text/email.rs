@@ -13,8 +13,8 @@ use crate::error::Error;
 /// The most bytes of an address (RFC 5321, section 4.5.3.1.3, less the angle brackets of a path).
 const LONGEST: usize = 254;
 
-/// What differs between spellings of a local part that reach one mailbox. RFC 5321 leaves it to the mail server, so none
-/// of it is taken for granted.
+/// What differs between spellings of a local part that reach one mailbox. RFC 5321 leaves it to the mail server, so
+/// none of it is taken for granted.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Leniency {
     pub(super) ignore_case: bool,

@@ -116,7 +116,9 @@ mod tests {
         }
 
         #[test]
-        fn marks_in_a_row_have_one_normal_form(text in "[a-zΑ-ω ¨´ͅ\u{300}-\u{36F}\u{1F80}-\u{1FFF}\u{FB1D}-\u{FDFF}]{0,12}") {
+        fn marks_in_a_row_have_one_normal_form(
+            text in "[a-zΑ-ω ¨´\u{300}-\u{36F}\u{1F80}-\u{1FFF}\u{FB1D}-\u{FDFF}]{0,12}",
+        ) {
             let once = normalize(&text);
             prop_assert_eq!(&normalize(&once), &once);
             prop_assert_eq!(&normalize(&NFD.normalize(&text)), &once);

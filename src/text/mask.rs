@@ -12,8 +12,8 @@ const MOST_WORDS: usize = 4;
 
 /// What a person may see of a value who may not read it: enough to recognise, too little to use.
 ///
-/// Every masked text holds three bullets (U+2022) in a row. By them it is known when a form sends back what it was shown:
-/// a masked text must never be stored in the place of the value.
+/// Every masked text holds three bullets (U+2022) in a row. By them it is known when a form sends back what it was
+/// shown: a masked text must never be stored in the place of the value.
 ///
 /// A mask shows half of the characters of a value at most. Three parts are not counted, since they do not tell people
 /// apart: the country code of a telephone number, the domain of an email address, and the last four digits of a card.
@@ -105,7 +105,8 @@ impl Mask {
         Self(Kind::Name)
     }
 
-    /// Shows the last four characters of the number of an identity card, passport or the like, if it has eight at least.
+    /// Shows the last four characters of the number of an identity card, passport or the like, if it has eight at
+    /// least.
     ///
     /// # Example
     ///

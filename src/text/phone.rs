@@ -59,7 +59,8 @@ pub(super) fn normalize(text: &str, region: Region) -> Option<Zeroizing<String>>
     }
 }
 
-/// Leaves the digits, in ASCII, behind a `+` if there is one. Nothing beside them may be there but what sets them apart.
+/// Leaves the digits, in ASCII, behind a `+` if there is one. Nothing beside them may be there but what sets them
+/// apart.
 fn read_digits(text: &str) -> Option<Zeroizing<String>> {
     if text.len() > LONGEST {
         return None;
@@ -119,8 +120,8 @@ fn read_international(digits: &str) -> Option<Zeroizing<String>> {
     read_in_country(national, plans.first()?)
 }
 
-/// Reads a number of one country as it is, or else behind what is dialled within that country only. It may be one of any
-/// region with the same country code.
+/// Reads a number of one country as it is, or else behind what is dialled within that country only. It may be one of
+/// any region with the same country code.
 fn read_in_country(digits: &str, plan: &NumberingPlan) -> Option<Zeroizing<String>> {
     let code = plan.country_code();
     let is_number =

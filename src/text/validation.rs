@@ -59,18 +59,42 @@ pub(crate) enum Reason {
 
 impl Validation {
     /// Returns a validation that any text passes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::policy::Validation;
+    ///
+    /// let anything = Validation::new();
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Refuses a text of fewer than `characters` Unicode scalar values.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::policy::Validation;
+    ///
+    /// let name = Validation::new().plain_text().min_length(2).max_length(200);
+    /// ```
     #[must_use]
     pub fn min_length(self, characters: usize) -> Self {
         self.with(Rule::MinLength(characters))
     }
 
     /// Refuses a text of more than `characters` Unicode scalar values.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::policy::Validation;
+    ///
+    /// let remark = Validation::new().max_length(2_000);
+    /// ```
     #[must_use]
     pub fn max_length(self, characters: usize) -> Self {
         self.with(Rule::MaxLength(characters))
@@ -115,12 +139,28 @@ impl Validation {
     /// (UAX #9), or noncharacters: what makes a screen or a log show something else than is stored.
     ///
     /// Names may mix scripts, and marks of direction and joiners are plain text.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::policy::Validation;
+    ///
+    /// let name = Validation::new().plain_text();
+    /// ```
     #[must_use]
     pub fn plain_text(self) -> Self {
         self.with(Rule::PlainText)
     }
 
     /// Refuses a text that `passes` does not let pass. The message holds `name`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::policy::Validation;
+    ///
+    /// let digits = Validation::new().check("digits", |text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    /// ```
     #[must_use]
     pub fn check(
         self,
@@ -131,6 +171,14 @@ impl Validation {
     }
 
     /// Refuses a document without the value. Unless this is called, a value may be left out.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::policy::Validation;
+    ///
+    /// let name = Validation::new().required();
+    /// ```
     #[must_use]
     pub fn required(mut self) -> Self {
         self.required = true;

@@ -11,8 +11,8 @@ pub(super) type Vector<O> = (O, &'static str, Option<&'static str>);
 
 /// Refuses `form` in a build in which a vector does not hold. Tries them once, and remembers it in `holds`.
 ///
-/// What is stored was found under the normal forms of the build that stored it. A library beneath that gives others would
-/// let values silently be found no more.
+/// What is stored was found under the normal forms of the build that stored it. A library beneath that gives others
+/// would let values silently be found no more.
 pub(super) fn check<O: Copy>(
     form: &str,
     holds: &OnceLock<bool>,
