@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use fieldseal::audit::{Audit, AuditEvent, AuditKind};
 use fieldseal::keys::{
-    Due, KeyId, KeyServices, KeyState, Keyring, KeyringFile, Keys, LocalKek, Schedule, SecretKey, Timing, Witness,
+    Due, KeyId, KeyService, KeyServices, KeyState, Keyring, KeyringFile, Keys, LocalKek, Schedule, SecretKey, Timing,
+    Witness,
 };
 use fieldseal::{Error, ErrorKind, Field, FieldCipher, Policy, Tag};
 use tempfile::TempDir;
@@ -362,4 +363,98 @@ fn refused(outcome: Result<(), Error>) -> String {
     let error = outcome.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooEarly, "{error}");
     error.to_string()
+}
+
+/// A copy of the keyring from before a key was wrapped again gives it back by the key-encryption key of then.
+#[tokio::test]
+async fn a_key_is_shredded_only_when_every_key_encryption_key_that_wrapped_it_is() {
+    let (first, second, third) = (kek(1), kek(2), kek(3));
+    let [first_name, second_name, third_name] = [&first, &second, &third].map(KeyService::name);
+    let mut keyring = Keyring::create("customers", &first).await.unwrap();
+    keyring.set_timing(Timing::single_process()).unwrap();
+    let old = keyring.keys()[0].id();
+    let stale = keyring.to_json();
+    keyring.rewrap(first_name, kek(1), &second).await.unwrap();
+    let new = keyring.add_key(&third).await.unwrap();
+    keyring.promote(new).unwrap();
+    keyring.authenticate_by(&third).await.unwrap();
+    keyring.forget_with_everything_under_it(old, 0).unwrap();
+
+    assert_eq!(keyring.shred(second_name, "destroyed").unwrap(), [], "it lives on under the first");
+    assert_eq!(state(&keyring, old), KeyState::Forgotten);
+    assert!(Keyring::from_json(&stale, kek(1)).await.is_ok(), "as the stale copy shows");
+    assert!(keyring.shreddable(second_name).is_err(), "it is gone already");
+    assert_eq!(keyring.shreddable(first_name).unwrap(), [old]);
+    let keyring_read = Keyring::from_json(&keyring.to_json(), kek(3)).await.unwrap();
+    assert_eq!(keyring_read.keys()[0].former_keks(), [first_name]);
+    assert_eq!(keyring.shred(first_name, "destroyed").unwrap(), [old]);
+    assert_eq!(state(&keyring, old), KeyState::Shredded);
+
+    for gone in [kek(1), kek(2)] {
+        let refusals = [
+            keyring.add_key(&gone).await.map(drop),
+            keyring.authenticate_by(&gone).await,
+            keyring.rewrap(third_name, kek(3), &gone).await.map(drop),
+        ];
+        for refusal in refusals {
+            assert!(refusal.unwrap_err().to_string().contains("was destroyed"));
+        }
+    }
+    assert_eq!(keyring.keys()[1].kek(), third_name);
+}
+
+/// A replica that is cut off goes on by the times that it has read.
+#[tokio::test]
+async fn a_shorter_lease_is_waited_for_as_long_as_the_one_before() {
+    let directory = TempDir::new().unwrap();
+    let store = KeyringFile::new(directory.path().join("keyring.json"));
+    let long = Timing { lease: Some(3600 * SECOND), refresh: 1800 * SECOND, ..Timing::default() };
+    let short = Timing { lease: Some(SECOND), refresh: SECOND, longest_request: SECOND, ..Timing::single_process() };
+    let mut keyring = Keyring::create("customers", &kek(1)).await.unwrap();
+    keyring.set_timing(long).unwrap();
+    let (old, new) = (keyring.keys()[0].id(), keyring.add_key(&kek(1)).await.unwrap());
+    keyring.save(&store).await.unwrap();
+
+    let changed = SystemTime::now();
+    keyring.set_timing(short).unwrap();
+    keyring.save(&store).await.unwrap();
+    let mut keyring = Keyring::load(&store, &kek(1)).await.unwrap();
+    let wait = |at: SystemTime| at.duration_since(changed).unwrap();
+    assert!(wait(keyring.promotable_at(new).unwrap().into()) >= long.before_promotion());
+    assert_eq!(keyring.promote(new).unwrap_err().kind(), ErrorKind::TooEarly);
+    keyring.promote_without_waiting(new).unwrap();
+    let scannable = keyring.scannable_at(old).unwrap().unwrap();
+    assert!(wait(scannable.into()) >= long.before_scan(), "{scannable}");
+    assert_eq!(keyring.record_scan(old, SystemTime::now(), 0).unwrap_err().kind(), ErrorKind::TooEarly);
+
+    // Even shorter takes nothing back.
+    keyring.set_timing(Timing { clock_skew: Duration::ZERO, ..short }).unwrap();
+    assert_eq!(keyring.scannable_at(old).unwrap(), Some(scannable));
+}
+
+#[tokio::test]
+async fn a_witness_knows_what_was_saved_through_it() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("keyring.json");
+    let witness = Witness::new(KeyringFile::new(&path), directory.path().join("seen"));
+    let mut keyring = Keyring::create("customers", &kek(1)).await.unwrap();
+    keyring.save(&witness).await.unwrap();
+    let old = fs::read(&path).unwrap();
+    keyring.add_key(&kek(1)).await.unwrap();
+    keyring.save(&witness).await.unwrap();
+    fs::write(&path, &old).unwrap();
+    let error = Keyring::load(&witness, &kek(1)).await.unwrap_err();
+    assert!(error.to_string().contains("an old copy was put back"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_processes_at_once_open_a_keyring_through_one_witness() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("keyring.json");
+    let witness = || Witness::new(KeyringFile::new(&path), directory.path().join("seen"));
+    Keyring::create("customers", &kek(1)).await.unwrap().save(&witness()).await.unwrap();
+    let opened: Vec<_> = (0..100).map(|_| tokio::spawn(Keys::open(witness(), kek(1)))).collect();
+    for keys in opened {
+        keys.await.unwrap().unwrap();
+    }
 }
