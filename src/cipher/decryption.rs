@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use zeroize::Zeroizing;
+
 use super::field_cipher::FieldCipher;
 use crate::audit::AuditKind;
 use crate::crypto::data_key::DataKey;
@@ -12,7 +14,7 @@ use crate::crypto::token_decryptor::TokenDecryptor;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Member, Visitor};
 use crate::keys::{KeySet, KeyState, Term};
-use crate::policy::{FieldIndex, Policy};
+use crate::policy::{FieldIndex, Policy, Shown};
 use crate::timestamp::Timestamp;
 
 /// Decrypts the values of documents or rows, each with the keys of its start, or later ones where those do not do.
@@ -120,6 +122,53 @@ impl Visitor for Decryption {
             out.extend_from_slice(value);
             return Ok(());
         }
+        let shown = self.cipher.shown(field);
+        if shown != Shown::Plain {
+            return self.show(field, shown, value, out);
+        }
+        self.open_value(field, value, out)
+    }
+
+    fn changes_members(&self) -> bool {
+        !self.policy().indexed().is_empty() || self.cipher.omits()
+    }
+
+    fn member(&self, field: FieldIndex) -> Member<'_> {
+        let is_omitted = self.policy().indexed_by(field).is_some() || self.cipher.shown(field) == Shown::Absent;
+        if is_omitted { Member::Omitted } else { Member::Kept }
+    }
+
+    fn too_long(&self, field: FieldIndex) -> Error {
+        self.cipher.record(AuditKind::DecryptionFailed, field, None);
+        Error::decryption()
+    }
+
+    fn end_document(&mut self) -> Result<(), Error> {
+        self.renew();
+        Ok(())
+    }
+}
+
+impl Decryption {
+    /// Writes what somebody sees of a value who does not see it plain.
+    fn show(&mut self, field: FieldIndex, shown: Shown, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        match shown {
+            Shown::Absent => out.extend_from_slice(b"null"),
+            Shown::Token if value.starts_with(b"\"fs1.") => out.extend_from_slice(value),
+            // What is stored without encryption is no token to be shown.
+            Shown::Plain | Shown::Masked | Shown::Token => {
+                let mut plain = Zeroizing::new(Vec::new());
+                self.open_value(field, value, &mut plain)?;
+                let text: Option<Zeroizing<String>> = serde_json::from_slice(&plain).ok().map(Zeroizing::new);
+                let masked = self.policy().field(field).masked(text.as_deref().map_or("", |text| text));
+                out.extend_from_slice(&serde_json::to_vec(&masked).expect("text can be written as JSON"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the value of which `value`, as it is stored, is the token.
+    fn open_value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let Some(text) = value.strip_prefix(b"\"") else { return self.plaintext(field, value, out) };
         let text = &text[..text.len() - 1];
         // A storage that escapes what needs no escape still stores the same token.
@@ -135,24 +184,6 @@ impl Visitor for Decryption {
             return self.plaintext(field, value, out);
         }
         out.extend_from_slice(self.decrypt(field, text)?);
-        Ok(())
-    }
-
-    fn changes_members(&self) -> bool {
-        !self.policy().indexed().is_empty()
-    }
-
-    fn member(&self, field: FieldIndex) -> Member<'_> {
-        if self.policy().indexed_by(field).is_some() { Member::Omitted } else { Member::Kept }
-    }
-
-    fn too_long(&self, field: FieldIndex) -> Error {
-        self.cipher.record(AuditKind::DecryptionFailed, field, None);
-        Error::decryption()
-    }
-
-    fn end_document(&mut self) -> Result<(), Error> {
-        self.renew();
         Ok(())
     }
 }

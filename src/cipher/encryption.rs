@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::json::{self, Longest, Member, Sibling, Visitor};
 use crate::keys::Term;
 use crate::policy::{FieldIndex, Policy};
+use crate::text::is_masked;
 
 /// Encrypts the values of documents or rows, each under the primary key of the moment of its first.
 #[derive(Debug)]
@@ -99,6 +100,17 @@ impl Encryption {
         self.tokens.take_if(|(_, term)| term.is_over());
     }
 
+    /// Refuses a value that was masked for who sends it: it would overwrite the real one.
+    fn refuse_masked(&self, field: FieldIndex, value: &[u8]) -> Result<(), Error> {
+        let mut text = Zeroizing::new(Vec::with_capacity(value.len()));
+        if json::unescape(value, &mut text) && str::from_utf8(&text).is_ok_and(is_masked) {
+            let field = self.cipher.policy().field(field).name();
+            let message = format!("field `{field}` holds a masked value: leave it out where it does not change");
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        Ok(())
+    }
+
     /// Takes note that the document holds a value of `field`.
     pub(super) fn note_present(&mut self, field: FieldIndex) {
         if !self.is_present(field) {
@@ -111,6 +123,9 @@ impl Encryption {
     }
 
     fn write(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        if self.cipher.masks() {
+            self.refuse_masked(field, value)?;
+        }
         let canonical = self.validated(field, value)?;
         let value = canonical.as_ref().map_or(value, |canonical| &canonical[..]);
         let token = self.encrypt(field, value)?;

@@ -15,7 +15,7 @@ use crate::crypto::token_search;
 use crate::error::{Error, ErrorKind};
 use crate::json::Framing;
 use crate::keys::Keys;
-use crate::policy::{FieldIndex, Policy};
+use crate::policy::{FieldIndex, Policy, Reveal, Shown};
 
 /// Encrypts and decrypts the tagged fields of documents, records and single values.
 ///
@@ -46,10 +46,12 @@ struct Parts {
     policy: Arc<Policy>,
     keys: Keys,
     /// Where the tokens of each field belong, in the scope of this cipher.
-    places: Vec<AssociatedData>,
+    places: Arc<[AssociatedData]>,
     audit: Arc<dyn Audit>,
     tenant: Option<String>,
     indexes: Option<Arc<Indexes>>,
+    /// What is shown of each field; nothing where all is.
+    shown: Option<Arc<[Shown]>>,
 }
 
 impl FieldCipher {
@@ -57,7 +59,15 @@ impl FieldCipher {
     pub fn new(policy: impl Into<Arc<Policy>>, keys: Keys) -> Self {
         let policy = policy.into();
         let places = Scope::new().places(&policy);
-        Self(Arc::new(Parts { policy, keys, places, audit: Arc::new(TracingAudit), tenant: None, indexes: None }))
+        Self(Arc::new(Parts {
+            policy,
+            keys,
+            places,
+            audit: Arc::new(TracingAudit),
+            tenant: None,
+            indexes: None,
+            shown: None,
+        }))
     }
 
     /// Sends events to `audit` instead of `tracing`.
@@ -91,6 +101,46 @@ impl FieldCipher {
         let tenant = scope.tenant_name();
         let indexes = self.0.indexes.as_ref().map(|indexes| Arc::new(indexes.for_tenant(tenant)));
         Ok(Self(Arc::new(Parts { places, tenant: tenant.map(str::to_owned), indexes, ..Parts::clone(&self.0) })))
+    }
+
+    /// Returns a cipher that decrypts documents as `reveal` lets them be seen, and refuses masked values on the way in:
+    /// who is shown one and sends the document back would overwrite the value. Single values are not affected.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// # use fieldseal::{Field, FieldCipher, Policy, Tag};
+    /// use fieldseal::policy::{Reveal, Shown};
+    /// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+    /// # let cipher = FieldCipher::new(policy, Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    ///
+    /// let stored = cipher.encrypt_json(br#"{"phone":"+65 9123 4567"}"#)?;
+    /// let agent = cipher.revealing(&Reveal::all(Shown::Masked));
+    /// let seen = agent.decrypt_json(&stored)?;
+    /// assert_eq!(seen, r#"{"phone":"+65 •••• 4567"}"#.as_bytes());
+    /// assert!(agent.encrypt_json(&seen).is_err());
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    #[must_use]
+    pub fn revealing(&self, reveal: &Reveal) -> Self {
+        let shown = self.policy().fields().iter().map(|field| reveal.of(field.name())).collect();
+        Self(Arc::new(Parts { shown: Some(shown), ..Parts::clone(&self.0) }))
+    }
+
+    /// What is shown of `field` in documents.
+    pub(super) fn shown(&self, field: FieldIndex) -> Shown {
+        self.0.shown.as_ref().map_or(Shown::Plain, |shown| shown[usize::from(field.0)])
+    }
+
+    /// Whether somebody may be shown something else than a value.
+    pub(super) fn masks(&self) -> bool {
+        self.0.shown.is_some()
+    }
+
+    /// Whether some field is left out.
+    pub(super) fn omits(&self) -> bool {
+        self.0.shown.as_ref().is_some_and(|shown| shown.contains(&Shown::Absent))
     }
 
     /// Returns the policy.

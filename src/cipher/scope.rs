@@ -1,5 +1,7 @@
 //! What tokens are bound to beside collection and field.
 
+use std::sync::Arc;
+
 use crate::crypto::associated_data::{AssociatedData, LONGEST_PART, Place};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
@@ -63,7 +65,7 @@ impl Scope {
     }
 
     /// Where the tokens of each field of `policy` belong.
-    pub(super) fn places(&self, policy: &Policy) -> Vec<AssociatedData> {
+    pub(super) fn places(&self, policy: &Policy) -> Arc<[AssociatedData]> {
         let Self { tenant, record, subject } = self;
         let (tenant, record, subject) = (tenant.as_deref(), record.as_deref(), subject.as_deref());
         let collection = policy.collection();

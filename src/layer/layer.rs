@@ -7,10 +7,11 @@ use std::sync::Arc;
 use tower::Layer;
 
 use super::limits::Limits;
-use super::searches::Searches;
 use super::service::FieldEncryption;
+use super::settings::Settings;
 use super::side::{Client, Server};
 use crate::cipher::FieldCipher;
+use crate::policy::Reveal;
 
 /// Encrypts the tagged fields of requests and decrypts those of responses.
 ///
@@ -34,20 +35,20 @@ use crate::cipher::FieldCipher;
 pub struct FieldEncryptionLayer<D = Server> {
     cipher: FieldCipher,
     limits: Limits,
-    searches: Arc<Searches>,
+    settings: Arc<Settings>,
     side: PhantomData<fn() -> D>,
 }
 
 impl FieldEncryptionLayer {
     /// Makes a layer for a service. Its refusals are responses.
     pub fn new(cipher: FieldCipher) -> Self {
-        Self { cipher, limits: Limits::default(), searches: Arc::default(), side: PhantomData }
+        Self { cipher, limits: Limits::default(), settings: Arc::default(), side: PhantomData }
     }
 
     /// Makes the layer one for an outgoing client. Its refusals are [`ClientError`](super::ClientError)s.
     pub fn for_client(self) -> FieldEncryptionLayer<Client> {
-        let Self { cipher, limits, searches, side: _ } = self;
-        FieldEncryptionLayer { cipher, limits, searches, side: PhantomData }
+        let Self { cipher, limits, settings, side: _ } = self;
+        FieldEncryptionLayer { cipher, limits, settings, side: PhantomData }
     }
 }
 
@@ -76,14 +77,56 @@ impl<D> FieldEncryptionLayer<D> {
     /// The layer must then stand outside of what matches paths: around a whole axum `Router`, with
     /// `tower::Layer::layer`, and not within it, with `Router::layer`.
     pub fn lookup_path(mut self, path: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.searches).paths.push(path.into());
+        Arc::make_mut(&mut self.settings).searches.paths.push(path.into());
+        self
+    }
+
+    /// Shows values as the [`Reveal`] in the extensions of each request says, and as `default` says where there is none:
+    /// `Reveal::all(Shown::Masked)`, or `Shown::Absent`, denies what nobody allowed. Masked values that are sent back are
+    /// refused with 422, since they would overwrite the real ones.
+    ///
+    /// What authenticates the sender sets the extension, outside of this layer.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use axum::{Router, extract::Request, middleware::{self, Next}, routing::get};
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// # use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+    /// use fieldseal::policy::{Reveal, Shown};
+    /// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+    /// # let cipher = FieldCipher::new(policy, Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// # fn is_supervisor(_: &Request) -> bool { false }
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/customers", get(|| async { "[]" }))
+    ///     .layer(FieldEncryptionLayer::new(cipher).reveal(Reveal::all(Shown::Masked)))
+    ///     .layer(middleware::from_fn(|mut request: Request, next: Next| async move {
+    ///         if is_supervisor(&request) {
+    ///             request.extensions_mut().insert(Reveal::all(Shown::Plain));
+    ///         }
+    ///         next.run(request).await
+    ///     }));
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn reveal(mut self, default: Reveal) -> Self {
+        Arc::make_mut(&mut self.settings).principal.reveal = Some(default);
+        self
+    }
+
+    /// Binds tokens, and blind indexes, to the [`Tenant`](super::Tenant) in the extensions of each request. One without is
+    /// answered with 500, for what authenticates the sender must set it, outside of this layer.
+    ///
+    /// A token of one tenant never opens for another, whoever writes to the storage.
+    pub fn tenants(mut self) -> Self {
+        Arc::make_mut(&mut self.settings).principal.has_tenants = true;
         self
     }
 
     /// Takes a body that is sent to `path` for a search: a JSON document or a form, in which each member that is a field
     /// with a blind index becomes one that asks for the index.
     pub fn search_path(mut self, path: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.searches).bodies.push(path.into());
+        Arc::make_mut(&mut self.settings).searches.bodies.push(path.into());
         self
     }
 }
@@ -92,14 +135,14 @@ impl<S, D> Layer<S> for FieldEncryptionLayer<D> {
     type Service = FieldEncryption<S, D>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        FieldEncryption::new(inner, self.cipher.clone(), self.limits, Arc::clone(&self.searches))
+        FieldEncryption::new(inner, self.cipher.clone(), self.limits, Arc::clone(&self.settings))
     }
 }
 
 impl<D> Clone for FieldEncryptionLayer<D> {
     fn clone(&self) -> Self {
-        let (cipher, searches) = (self.cipher.clone(), Arc::clone(&self.searches));
-        Self { cipher, limits: self.limits, searches, side: PhantomData }
+        let (cipher, settings) = (self.cipher.clone(), Arc::clone(&self.settings));
+        Self { cipher, limits: self.limits, settings, side: PhantomData }
     }
 }
 

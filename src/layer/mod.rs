@@ -125,6 +125,13 @@
 //! In stored documents the index is a member behind its token, and it is left out of responses. A request that holds
 //! one is refused with 422.
 //!
+//! # Tenants, and who sees what
+//!
+//! With [`tenants`](FieldEncryptionLayer::tenants), tokens and indexes are bound to the [`Tenant`] in the extensions of a
+//! request. With [`reveal`](FieldEncryptionLayer::reveal), the [`Reveal`](crate::policy::Reveal) there says which fields
+//! its sender sees plain, masked, as tokens or not at all. Both are set by what authenticates the sender, outside of this
+//! layer. A member that is left out is missed by who sends the document back as a whole: take changes as patches.
+//!
 //! # Tokens from outside
 //!
 //! Tokens stand only in storage. A request that holds one, in a tagged field or anywhere else in its body, in the
@@ -193,17 +200,20 @@ mod intake;
 mod layer;
 mod limits;
 mod media_type;
+mod principal;
 mod problem;
 mod query;
 mod request;
 mod response;
 mod searches;
 mod service;
+mod settings;
 mod side;
 mod streaming;
 
 pub use body::FieldBody;
 pub use future::ResponseFuture;
 pub use layer::FieldEncryptionLayer;
+pub use principal::Tenant;
 pub use service::FieldEncryption;
 pub use side::{Client, ClientError, Server, Side};

@@ -15,7 +15,7 @@ use super::future::ResponseFuture;
 use super::intake::Intake;
 use super::limits::Limits;
 use super::request;
-use super::searches::Searches;
+use super::settings::Settings;
 use super::side::{Server, Side};
 use crate::cipher::FieldCipher;
 
@@ -24,13 +24,13 @@ pub struct FieldEncryption<S, D = Server> {
     inner: S,
     cipher: FieldCipher,
     limits: Limits,
-    searches: Arc<Searches>,
+    settings: Arc<Settings>,
     side: PhantomData<fn() -> D>,
 }
 
 impl<S, D> FieldEncryption<S, D> {
-    pub(super) fn new(inner: S, cipher: FieldCipher, limits: Limits, searches: Arc<Searches>) -> Self {
-        Self { inner, cipher, limits, searches, side: PhantomData }
+    pub(super) fn new(inner: S, cipher: FieldCipher, limits: Limits, settings: Arc<Settings>) -> Self {
+        Self { inner, cipher, limits, settings, side: PhantomData }
     }
 }
 
@@ -52,10 +52,15 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Self { inner, cipher, limits, searches, side: _ } = self;
+        let Self { inner, cipher, limits, settings, side: _ } = self;
         let (mut head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
-        match request::plan(cipher, limits, searches, &mut head, &body) {
+        let own = match settings.principal.cipher(cipher, &head.extensions) {
+            Err(error) => return ResponseFuture::refused(error),
+            Ok(own) => own,
+        };
+        let cipher = own.as_ref().unwrap_or(cipher);
+        match request::plan(cipher, limits, &settings.searches, &mut head, &body) {
             Err(error) => ResponseFuture::refused(error),
             Ok(None) => {
                 let future = inner.call(Request::from_parts(head, FieldBody::empty()));
@@ -74,7 +79,7 @@ where
 
 impl<S: Clone, D> Clone for FieldEncryption<S, D> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.cipher.clone(), self.limits, Arc::clone(&self.searches))
+        Self::new(self.inner.clone(), self.cipher.clone(), self.limits, Arc::clone(&self.settings))
     }
 }
 

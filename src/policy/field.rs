@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::blind_index::BlindIndex;
 use super::tag::Tag;
-use crate::text::Validation;
+use crate::text::{Mask, Validation};
 use crate::timestamp::Timestamp;
 
 /// The place of a field in its policy.
@@ -38,14 +38,25 @@ pub struct Field {
     pub(super) plaintext_until: Option<Timestamp>,
     pub(super) index: Option<BlindIndex>,
     pub(super) validation: Option<Validation>,
+    pub(super) mask: Mask,
 }
 
 impl Field {
     /// Starts a field.
     pub fn new(name: impl Into<String>, tag: Tag) -> Self {
         let minimum = tag.minimum();
-        let (paths, name) = (Vec::new(), name.into());
-        Self { name, tag, paths, minimum, encrypt_null: false, plaintext_until: None, index: None, validation: None }
+        let (paths, name, mask) = (Vec::new(), name.into(), tag.mask());
+        Self {
+            name,
+            tag,
+            paths,
+            minimum,
+            encrypt_null: false,
+            plaintext_until: None,
+            index: None,
+            validation: None,
+            mask,
+        }
     }
 
     /// Adds a path at which documents hold the field, in the subset of RFC 9535 that [`policy`](crate::policy) lists.
@@ -108,6 +119,14 @@ impl Field {
         self
     }
 
+    /// Sets what is shown of a value where it is [`Shown::Masked`](super::Shown::Masked). Unless this is called, the tag
+    /// decides.
+    #[must_use]
+    pub fn mask(mut self, mask: Mask) -> Self {
+        self.mask = mask;
+        self
+    }
+
     /// Returns the name of the member that holds the blind index, where there is one.
     #[must_use]
     pub fn index_name(&self) -> Option<Cow<'_, str>> {
@@ -140,6 +159,10 @@ impl Field {
 
     pub(crate) fn validation(&self) -> Option<&Validation> {
         self.validation.as_ref()
+    }
+
+    pub(crate) fn masked(&self, text: &str) -> String {
+        self.mask.apply(text)
     }
 
     pub(crate) fn index(&self) -> Option<&BlindIndex> {

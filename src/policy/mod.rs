@@ -24,6 +24,7 @@ mod lint;
 mod path;
 #[expect(clippy::module_inception, reason = "the noun of this folder")]
 mod policy;
+mod reveal;
 mod tag;
 #[cfg(feature = "toml")]
 mod toml;
@@ -33,6 +34,7 @@ pub use blind_index::BlindIndex;
 pub use field::Field;
 pub(crate) use field::FieldIndex;
 pub use policy::{Policy, PolicyBuilder};
+pub use reveal::{Reveal, Shown};
 pub use tag::Tag;
 
 pub use crate::text::{Mask, Normalizer, Validation};

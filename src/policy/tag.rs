@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::text::Mask;
+
 /// What kind of personal data a field holds. The tag sets the defaults of the field.
 ///
 /// # Example
@@ -68,6 +70,19 @@ impl Tag {
             Self::DateOfBirth => "date_of_birth",
             Self::Text => "text",
             Self::Custom(name) => name,
+        }
+    }
+
+    /// Returns what is shown of a value to who may not read it, unless the field has a mask of its own.
+    #[must_use]
+    pub fn mask(&self) -> Mask {
+        match self {
+            Self::Name => Mask::name(),
+            Self::Phone => Mask::phone(),
+            Self::Email => Mask::email(),
+            Self::CardFragment => Mask::card(),
+            Self::NationalId => Mask::national_id(),
+            Self::Address | Self::DateOfBirth | Self::Text | Self::Custom(_) => Mask::hidden(),
         }
     }
 

@@ -3,8 +3,6 @@
 //!
 //! All of it is pure: text in, text out. It knows no key and no place in a document.
 
-#![allow(dead_code, unused_imports, reason = "used by `cipher`")]
-
 #[cfg(feature = "normal-forms")]
 mod built_in;
 #[cfg(feature = "normal-forms")]
@@ -27,5 +25,4 @@ mod vectors;
 pub use mask::Mask;
 pub(crate) use mask::is_masked;
 pub use normalizer::Normalizer;
-pub(crate) use validation::Reason;
 pub use validation::Validation;

@@ -1,0 +1,51 @@
+//! Who sees what of a value.
+
+/// What somebody sees of the values of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Shown {
+    /// The value.
+    Plain,
+    /// What the field's [`Mask`](super::Mask) leaves of it.
+    Masked,
+    /// The token, as it is stored.
+    Token,
+    /// Nothing: the member is left out. An element of an array becomes `null`.
+    Absent,
+}
+
+/// What somebody sees, field by field: made by the application's own authentication, and put into the extensions of a
+/// request.
+///
+/// # Example
+///
+/// ```
+/// use fieldseal::policy::{Reveal, Shown};
+///
+/// let agent = Reveal::all(Shown::Masked).field("card_last4", Shown::Absent);
+/// let supervisor = Reveal::all(Shown::Plain);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Reveal {
+    others: Shown,
+    fields: Vec<(String, Shown)>,
+}
+
+impl Reveal {
+    /// Shows every field in one way.
+    pub fn all(shown: Shown) -> Self {
+        Self { others: shown, fields: Vec::new() }
+    }
+
+    /// Shows `field` in another way than the others. A field that the policy does not have is none that is shown.
+    pub fn field(mut self, field: impl Into<String>, shown: Shown) -> Self {
+        self.fields.push((field.into(), shown));
+        self
+    }
+
+    /// The last word on the field called `name`.
+    pub(crate) fn of(&self, name: &str) -> Shown {
+        self.fields.iter().rev().find(|(field, _)| field == name).map_or(self.others, |(_, shown)| *shown)
+    }
+}

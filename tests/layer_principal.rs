@@ -1,0 +1,136 @@
+//! Proves that each sender sees what the application lets them see, of their own tenant alone, and that what they were
+//! shown cannot overwrite what they were not.
+#![cfg(feature = "layer")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::routing::any;
+use fieldseal::layer::Tenant;
+use fieldseal::policy::{Reveal, Shown};
+use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Scope, Tag};
+use http::header::CONTENT_TYPE;
+use support::{JSON, Recorder, Reply, Server, keys, masked};
+
+fn cipher() -> FieldCipher {
+    let policy = Policy::builder("customers")
+        .field(Field::new("name", Tag::Name).path("$.name"))
+        .field(Field::new("phone", Tag::Phone).path("$.phone"))
+        .field(Field::new("card", Tag::CardFragment).path("$.cards[*]"))
+        .build()
+        .unwrap();
+    FieldCipher::new(policy, keys(7))
+}
+
+/// Serves `recorder` behind `layer`, behind an authentication that believes two headers.
+async fn serve(layer: FieldEncryptionLayer, recorder: &Recorder) -> Server {
+    let authenticate = |mut request: Request, next: Next| async move {
+        let [role, tenant] = ["x-role", "x-tenant"]
+            .map(|name| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned()));
+        let reveal = match role.as_deref() {
+            Some("supervisor") => Some(Reveal::all(Shown::Plain)),
+            Some("courier") => Some(Reveal::all(Shown::Absent).field("phone", Shown::Plain)),
+            Some("auditor") => Some(Reveal::all(Shown::Token)),
+            _ => None,
+        };
+        reveal.map(|reveal| request.extensions_mut().insert(reveal));
+        tenant.map(|tenant| request.extensions_mut().insert(Tenant::new(tenant)));
+        next.run(request).await
+    };
+    let recorder = recorder.clone();
+    let router = Router::new().fallback(any(move |request: Request| recorder.handle(request)));
+    Server::router(router.layer(layer).layer(middleware::from_fn(authenticate))).await
+}
+
+async fn send(server: &Server, method: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let mut request = server.request(method, "/customers").header(CONTENT_TYPE, JSON);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    server.send(request.body(Body::from(body.to_owned())).unwrap()).await
+}
+
+const CUSTOMER: &str = r#"{ "name":"Tan Wei Ming", "id":7 ,"phone":"+65 9123 4567","cards":["4242", null],"vip":true}"#;
+
+#[tokio::test]
+async fn each_sender_sees_what_is_revealed_to_them() {
+    let stored = cipher().encrypt_json(CUSTOMER.as_bytes()).unwrap();
+    let tokens = masked(&stored);
+    let layer = FieldEncryptionLayer::new(cipher()).reveal(Reveal::all(Shown::Masked).field("name", Shown::Absent));
+    let server = serve(layer, &Recorder::answering(JSON, stored)).await;
+    for (role, seen) in [
+        ("supervisor", CUSTOMER),
+        ("agent", r#"{ "id":7 ,"phone":"+65 •••• 4567","cards":["•••• 4242", null],"vip":true}"#),
+        ("courier", r#"{ "id":7 ,"phone":"+65 9123 4567","cards":[null, null],"vip":true}"#),
+        ("auditor", &tokens),
+    ] {
+        let reply = send(&server, "GET", &[("x-role", role)], "").await;
+        let text = if role == "auditor" { masked(reply.text().as_bytes()) } else { reply.text().to_owned() };
+        assert_eq!((reply.status.as_u16(), &*text), (200, seen), "{role}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_masked_never_overwrites_the_value() {
+    let layer = FieldEncryptionLayer::new(cipher()).reveal(Reveal::all(Shown::Masked));
+    let recorder = Recorder::echoing();
+    let server = serve(layer, &recorder).await;
+    let token = cipher().encrypt_value("phone", "1").unwrap();
+    for (method, body, code) in [
+        ("PUT", r#"{"phone":"+65 •••• 4567"}"#.to_owned(), "refused"),
+        ("PATCH", r#"{"phone":"\u2022\u2022•• 4567"}"#.to_owned(), "refused"),
+        ("PUT", r#"{"cards":["•••• 4242"]}"#.to_owned(), "refused"),
+        ("PUT", format!(r#"{{"phone":"{token}"}}"#), "token_submitted"),
+    ] {
+        // Whoever they are: a supervisor may hold an agent's copy.
+        for role in ["agent", "supervisor"] {
+            send(&server, method, &[("x-role", role)], &body).await.refusal(422, code);
+        }
+    }
+    assert_eq!(recorder.calls(), 0);
+    let reply = send(&server, "PUT", &[], r#"{"note":"•••","phone":"+65 8123 4567"}"#).await;
+    assert_eq!(reply.text(), r#"{"note":"•••","phone":"+65 •••• 4567"}"#);
+}
+
+#[tokio::test]
+async fn plaintext_that_is_still_allowed_is_masked_too() {
+    let tomorrow = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400);
+    let field = Field::new("phone", Tag::Phone).allow_plaintext_until(tomorrow);
+    let policy = Policy::builder("customers").field(field).build().unwrap();
+    for shown in [Shown::Masked, Shown::Token] {
+        let layer = FieldEncryptionLayer::new(FieldCipher::new(policy_of(&policy), keys(7))).reveal(Reveal::all(shown));
+        let server = serve(layer, &Recorder::answering(JSON, r#"{"phone":"+65 9123 4567"}"#)).await;
+        assert_eq!(send(&server, "GET", &[], "").await.text(), r#"{"phone":"+65 •••• 4567"}"#);
+    }
+}
+
+/// The same policy once more.
+fn policy_of(policy: &Policy) -> Policy {
+    let fields = policy.fields().iter().cloned();
+    fields.fold(Policy::builder(policy.collection()), fieldseal::policy::PolicyBuilder::field).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_token_of_one_tenant_opens_for_no_other() {
+    let acme = cipher().in_scope(Scope::new().tenant("acme")).unwrap();
+    let stored = acme.encrypt_json(br#"{"phone":"+65 9123 4567"}"#).unwrap();
+    let server = serve(FieldEncryptionLayer::new(cipher()).tenants(), &Recorder::answering(JSON, stored)).await;
+    let reply = send(&server, "GET", &[("x-tenant", "acme")], "").await;
+    assert_eq!(reply.text(), r#"{"phone":"+65 9123 4567"}"#);
+    send(&server, "GET", &[("x-tenant", "globex")], "").await.refusal(500, "unreadable");
+    // Nobody said whose it is: nothing is stored or opened.
+    send(&server, "GET", &[], "").await.refusal(500, "unreadable");
+    send(&server, "GET", &[("x-tenant", "")], "").await.refusal(500, "unreadable");
+
+    let recorder = Recorder::echoing();
+    let server = serve(FieldEncryptionLayer::new(cipher()).tenants(), &recorder).await;
+    send(&server, "POST", &[("x-tenant", "globex")], r#"{"phone":"+65 9123 4567"}"#).await;
+    let written = recorder.only();
+    assert!(cipher().decrypt_json(written.bytes()).is_err());
+    let globex = cipher().in_scope(Scope::new().tenant("globex")).unwrap();
+    assert_eq!(globex.decrypt_json(written.bytes()).unwrap(), br#"{"phone":"+65 9123 4567"}"#);
+}
