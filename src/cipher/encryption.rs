@@ -52,7 +52,6 @@ impl Encryption {
         Self { kind: Kind::Partial, ..self }
     }
 
-    #[cfg(feature = "layer")]
     pub(super) fn for_search(self) -> Self {
         Self { kind: Kind::Search, ..self }
     }
@@ -158,13 +157,11 @@ impl Encryption {
     fn write_terms(&self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.refuse_token(field, value)?;
         let policy = self.cipher.policy();
-        let lookup = match policy.field(field).index() {
-            Some(_) => self.with_text(field, value, |text| self.cipher.lookup_of(field, text))?,
-            None => {
-                let message = format!("the search asks for protected field `{}`", policy.field(field).name());
-                return Err(Error::new(ErrorKind::Refused, format!("{message}, which cannot be searched")));
-            }
-        };
+        if policy.field(field).index().is_none() {
+            let message = format!("the search asks for protected field `{}`", policy.field(field).name());
+            return Err(Error::new(ErrorKind::Refused, format!("{message}, which cannot be searched")));
+        }
+        let lookup = self.with_text(field, value, |text| self.cipher.lookup_of(field, text))?;
         if !lookup.is_exact() {
             let message = "a field with a truncated index, whose matches must be checked, is looked up in the service";
             return Err(Error::new(ErrorKind::Refused, message));

@@ -212,8 +212,17 @@ impl FieldCipher {
         JsonStream::encrypting(Encryption::new(self.clone()).for_part(), Framing::Single)
     }
 
-    /// Rewrites a document whose members are what is looked for.
-    #[cfg(feature = "layer")]
+    /// Rewrites a JSON document whose members are what is looked for: each that is a field with a blind index becomes one
+    /// that asks for the index, or for any of several, separated by commas.
+    ///
+    /// # Errors
+    ///
+    /// As [`encrypt_json`](Self::encrypt_json), and [`ErrorKind::Refused`](crate::ErrorKind::Refused) for a tagged field
+    /// without an index or with a truncated one, for a blind index that is sent, and for a value without a normal form.
+    pub fn encrypt_search(&self, search: &[u8]) -> Result<Vec<u8>, Error> {
+        self.search_encryptor().run(search)
+    }
+
     pub(crate) fn search_encryptor(&self) -> JsonStream {
         JsonStream::encrypting(Encryption::new(self.clone()).for_search(), Framing::Single)
     }

@@ -133,7 +133,6 @@ impl FieldCipher {
     }
 
     /// The same, for a field that is known to have an index.
-    #[cfg(feature = "layer")]
     pub(crate) fn lookup_of(&self, field: FieldIndex, text: &str) -> Result<Lookup, Error> {
         self.lookup(self.policy().field(field).name(), text)
     }

@@ -77,7 +77,7 @@ impl PlacedIndexKey {
         let mut binary = vec![self.generation];
         binary.extend_from_slice(&code[..length]);
         if let Some(last) = binary.last_mut()
-            && self.bits % 8 != 0
+            && !self.bits.is_multiple_of(8)
         {
             *last &= 0xff << (8 - self.bits % 8);
         }

@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 use std::mem;
 
-use super::position::{Begun, Expects, Kind, Position};
+use super::position::{Begun, Container, Expects, Kind, Position};
 use super::transformer::Transformer;
 use super::visitor::Visitor;
-use super::watch::Marks;
 use crate::error::Error;
 use crate::policy::FieldIndex;
 use crate::secret::SecretBuffer;
@@ -71,7 +70,7 @@ impl Transformer {
         &mut self,
         field: FieldIndex,
         visitor: &impl Visitor,
-        marks: &mut Marks,
+        around: &mut Container,
         out: &mut Vec<u8>,
     ) {
         let Members { start, is_first, is_omitted, .. } = &mut self.members;
@@ -81,7 +80,7 @@ impl Transformer {
                 out.truncate(*start);
                 *is_omitted = true;
                 // The comma behind it goes as well, since there is none before it.
-                marks.skips_comma = *is_first;
+                around.skips_comma = *is_first;
             }
             Member::Named(name) => {
                 out.truncate(*start);

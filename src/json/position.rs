@@ -49,6 +49,8 @@ pub(super) struct Container {
     pub(super) kind: Kind,
     pub(super) state: State,
     pub(super) marks: Marks,
+    /// No member stands before the next comma any more.
+    pub(super) skips_comma: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,7 +63,7 @@ pub(super) enum Kind {
 
 impl Container {
     pub(super) fn new(kind: Kind, state: State) -> Self {
-        Self { kind, state, marks: Marks::default() }
+        Self { kind, state, marks: Marks::default(), skips_comma: false }
     }
 }
 

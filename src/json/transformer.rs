@@ -176,7 +176,7 @@ impl Transformer {
                     (b',', Kind::Object) => {
                         expects = Expects::Name;
                         if CHANGES_MEMBERS && tagged.is_none() {
-                            if mem::take(&mut innermost.marks.skips_comma) {
+                            if mem::take(&mut innermost.skips_comma) {
                                 out.extend_from_slice(&input[done..at]);
                                 done = at + 1;
                                 self.members.open(out.len());
@@ -272,7 +272,7 @@ impl Transformer {
                     tagged = Some((field, self.outer.len()));
                     here = State::DEAD;
                     if CHANGES_MEMBERS && innermost.kind == Kind::Object {
-                        self.place_member(field, visitor, &mut innermost.marks, out);
+                        self.place_member(field, visitor, &mut innermost, out);
                     }
                 }
                 at += 1;

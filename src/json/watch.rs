@@ -32,8 +32,6 @@ pub(super) struct Marks {
     pointer: bool,
     /// It is the value of `op`, or stands where an array has it.
     pub(super) is_operation: bool,
-    /// No member stands before the next comma any more.
-    pub(super) skips_comma: bool,
 }
 
 impl Watch {
