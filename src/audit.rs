@@ -43,6 +43,8 @@ pub struct AuditEvent<'a> {
     pub collection: &'a str,
     /// The field of the policy; empty where it happened at a place that is not tagged.
     pub field: &'a str,
+    /// Who it was, as [`Reveal::by`](crate::policy::Reveal::by) names them; nothing where nobody did.
+    pub who: Option<&'a str>,
     /// The key that the token names, where there is one.
     pub key_id: Option<KeyId>,
     /// How many values it happened to in one document or stream.
@@ -66,6 +68,8 @@ pub enum AuditKind {
     NotEncrypted,
     /// The same, where the policy still allows it: the value passed as it is.
     PlaintextRead,
+    /// Somebody whom a `Reveal` names was shown values plain. At level `INFO`.
+    Revealed,
 }
 
 impl AuditKind {
@@ -77,6 +81,7 @@ impl AuditKind {
             Self::DisabledKeyUsed => "disabled_key_used",
             Self::NotEncrypted => "not_encrypted",
             Self::PlaintextRead => "plaintext_read",
+            Self::Revealed => "revealed",
         }
     }
 }
@@ -93,8 +98,12 @@ pub(crate) struct TracingAudit;
 
 impl Audit for TracingAudit {
     fn record(&self, event: &AuditEvent<'_>) {
-        let &AuditEvent { kind, collection, field, key_id, count } = event;
+        let &AuditEvent { kind, collection, field, who, key_id, count } = event;
         let key_id = key_id.map(tracing::field::display);
-        tracing::warn!(target: "fieldseal::audit", kind = kind.name(), collection, field, key_id, count);
+        if kind == AuditKind::Revealed {
+            tracing::info!(target: "fieldseal::audit", kind = kind.name(), collection, field, who, count);
+            return;
+        }
+        tracing::warn!(target: "fieldseal::audit", kind = kind.name(), collection, field, who, key_id, count);
     }
 }

@@ -10,11 +10,12 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::routing::any;
+use fieldseal::audit::AuditKind;
 use fieldseal::layer::Tenant;
 use fieldseal::policy::{Reveal, Shown};
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Scope, Tag};
 use http::header::CONTENT_TYPE;
-use support::{JSON, Recorder, Reply, Server, keys, masked};
+use support::{JSON, Ledger, Recorder, Reply, Server, keys, masked};
 
 fn cipher() -> FieldCipher {
     let policy = Policy::builder("customers")
@@ -72,6 +73,20 @@ async fn each_sender_sees_what_is_revealed_to_them() {
         let text = if role == "auditor" { masked(reply.text().as_bytes()) } else { reply.text().to_owned() };
         assert_eq!((reply.status.as_u16(), &*text), (200, seen), "{role}");
     }
+}
+
+#[tokio::test]
+async fn who_is_shown_a_value_is_on_record() {
+    let ledger = Ledger::default();
+    let named = cipher().with_audit(ledger.clone());
+    let stored = named.encrypt_json(CUSTOMER.as_bytes()).unwrap();
+    let supervisor = Reveal::all(Shown::Plain).field("card", Shown::Masked).by("siti@example.sg");
+    named.revealing(&supervisor).decrypt_json(&stored).unwrap();
+    let seen: Vec<_> = ledger.events().into_iter().map(|(kind, _, field, _)| (kind, field)).collect();
+    assert_eq!(seen, ["name", "phone"].map(|field| (AuditKind::Revealed, field.to_owned())));
+    assert_eq!(ledger.who(), ["siti@example.sg"; 2].map(|who| Some(who.to_owned())));
+    named.revealing(&Reveal::all(Shown::Plain)).decrypt_json(&stored).unwrap();
+    assert_eq!(ledger.events().len(), 2, "nobody is named");
 }
 
 #[tokio::test]

@@ -26,13 +26,15 @@ pub(super) struct Decryption {
     tokens: TokenDecryptor,
     /// How many values of which fields passed although they are not encrypted.
     plaintexts: Vec<(FieldIndex, u64)>,
+    /// The same of values that somebody who is named was shown plain.
+    revealed: Vec<(FieldIndex, u64)>,
 }
 
 impl Decryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
         let keys = cipher.keys().current();
         let term = cipher.keys().term(&keys);
-        Self { cipher, keys, term, tokens: TokenDecryptor::default(), plaintexts: Vec::new() }
+        Self { cipher, keys, term, tokens: TokenDecryptor::default(), plaintexts: Vec::new(), revealed: Vec::new() }
     }
 
     pub(super) fn policy(&self) -> &Arc<Policy> {
@@ -92,11 +94,16 @@ impl Decryption {
             return Err(error);
         }
         out.extend_from_slice(value);
-        match self.plaintexts.iter_mut().find(|(other, _)| *other == field) {
-            Some((_, count)) => *count += 1,
-            None => self.plaintexts.push((field, 1)),
-        }
+        count(&mut self.plaintexts, field);
         Ok(())
+    }
+}
+
+/// Counts one more value of `field`.
+fn count(counts: &mut Vec<(FieldIndex, u64)>, field: FieldIndex) {
+    match counts.iter_mut().find(|(other, _)| *other == field) {
+        Some((_, count)) => *count += 1,
+        None => counts.push((field, 1)),
     }
 }
 
@@ -113,6 +120,9 @@ impl Drop for Decryption {
         for &(field, count) in &self.plaintexts {
             self.cipher.record_many(AuditKind::PlaintextRead, field, None, count);
         }
+        for &(field, count) in &self.revealed {
+            self.cipher.record_many(AuditKind::Revealed, field, None, count);
+        }
     }
 }
 
@@ -126,7 +136,11 @@ impl Visitor for Decryption {
         if shown != Shown::Plain {
             return self.show(field, shown, value, out);
         }
-        self.open_value(field, value, out)
+        self.open_value(field, value, out)?;
+        if self.cipher.who().is_some() {
+            count(&mut self.revealed, field);
+        }
+        Ok(())
     }
 
     fn changes_members(&self) -> bool {

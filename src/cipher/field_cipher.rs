@@ -51,7 +51,13 @@ struct Parts {
     tenant: Option<String>,
     indexes: Option<Arc<Indexes>>,
     /// What is shown of each field; nothing where all is.
-    shown: Option<Arc<[Shown]>>,
+    shown: Option<Arc<Sight>>,
+}
+
+/// What somebody sees, by the fields of the policy.
+struct Sight {
+    fields: Box<[Shown]>,
+    who: Option<String>,
 }
 
 impl FieldCipher {
@@ -124,13 +130,14 @@ impl FieldCipher {
     /// ```
     #[must_use]
     pub fn revealing(&self, reveal: &Reveal) -> Self {
-        let shown = self.policy().fields().iter().map(|field| reveal.of(field.name())).collect();
-        Self(Arc::new(Parts { shown: Some(shown), ..Parts::clone(&self.0) }))
+        let fields = self.policy().fields().iter().map(|field| reveal.of(field.name())).collect();
+        let shown = Some(Arc::new(Sight { fields, who: reveal.who().map(str::to_owned) }));
+        Self(Arc::new(Parts { shown, ..Parts::clone(&self.0) }))
     }
 
     /// What is shown of `field` in documents.
     pub(super) fn shown(&self, field: FieldIndex) -> Shown {
-        self.0.shown.as_ref().map_or(Shown::Plain, |shown| shown[usize::from(field.0)])
+        self.0.shown.as_ref().map_or(Shown::Plain, |sight| sight.fields[usize::from(field.0)])
     }
 
     /// Whether somebody may be shown something else than a value.
@@ -140,7 +147,12 @@ impl FieldCipher {
 
     /// Whether some field is left out.
     pub(super) fn omits(&self) -> bool {
-        self.0.shown.as_ref().is_some_and(|shown| shown.contains(&Shown::Absent))
+        self.0.shown.as_ref().is_some_and(|sight| sight.fields.contains(&Shown::Absent))
+    }
+
+    /// Who sees it, where they are named.
+    pub(super) fn who(&self) -> Option<&str> {
+        self.0.shown.as_ref()?.who.as_deref()
     }
 
     /// Returns the policy.
@@ -292,13 +304,20 @@ impl FieldCipher {
     pub(crate) fn refuse_token(&self, text: &[u8]) -> Result<(), Error> {
         let Some(key_id) = token_search::find(text) else { return Ok(()) };
         let (kind, collection) = (AuditKind::TokenSubmitted, self.policy().collection());
-        self.0.audit.record(&AuditEvent { kind, collection, field: "", key_id: Some(key_id), count: 1 });
+        self.0.audit.record(&AuditEvent {
+            kind,
+            collection,
+            field: "",
+            who: self.who(),
+            key_id: Some(key_id),
+            count: 1,
+        });
         Err(Error::new(ErrorKind::TokenSubmitted, "an encrypted token was handed in where nothing is tagged"))
     }
 
     pub(super) fn record_many(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>, count: u64) {
         let (collection, field) = (self.policy().collection(), self.policy().place_name(field));
-        self.0.audit.record(&AuditEvent { kind, collection, field: &field, key_id, count });
+        self.0.audit.record(&AuditEvent { kind, collection, field: &field, who: self.who(), key_id, count });
     }
 }
 

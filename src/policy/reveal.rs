@@ -23,25 +23,37 @@ pub enum Shown {
 /// use fieldseal::policy::{Reveal, Shown};
 ///
 /// let agent = Reveal::all(Shown::Masked).field("card_last4", Shown::Absent);
-/// let supervisor = Reveal::all(Shown::Plain);
+/// let supervisor = Reveal::all(Shown::Plain).by("siti@example.sg");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Reveal {
     others: Shown,
     fields: Vec<(String, Shown)>,
+    by: Option<String>,
 }
 
 impl Reveal {
     /// Shows every field in one way.
     pub fn all(shown: Shown) -> Self {
-        Self { others: shown, fields: Vec::new() }
+        Self { others: shown, fields: Vec::new(), by: None }
     }
 
     /// Shows `field` in another way than the others. A field that the policy does not have is none that is shown.
     pub fn field(mut self, field: impl Into<String>, shown: Shown) -> Self {
         self.fields.push((field.into(), shown));
         self
+    }
+
+    /// Names who sees it, for the audit: each document in which they see a field plain is told with the name, the field
+    /// and how many values ([`AuditKind::Revealed`](crate::audit::AuditKind::Revealed)).
+    pub fn by(mut self, who: impl Into<String>) -> Self {
+        self.by = Some(who.into());
+        self
+    }
+
+    pub(crate) fn who(&self) -> Option<&str> {
+        self.by.as_deref()
     }
 
     /// The last word on the field called `name`.

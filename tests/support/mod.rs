@@ -91,7 +91,7 @@ pub(crate) fn masked(document: &[u8]) -> String {
 
 /// Keeps the events of a cipher.
 #[derive(Clone, Default)]
-pub(crate) struct Ledger(Arc<Mutex<Vec<Entry>>>);
+pub(crate) struct Ledger(Arc<Mutex<Vec<Entry>>>, Arc<Mutex<Vec<Option<String>>>>);
 
 /// What happened, in which collection, to which field, and by which key.
 pub(crate) type Entry = (AuditKind, String, String, Option<KeyId>);
@@ -100,12 +100,18 @@ impl Ledger {
     pub(crate) fn events(&self) -> Vec<Entry> {
         self.0.lock().unwrap().clone()
     }
+
+    /// Who each event tells of.
+    pub(crate) fn who(&self) -> Vec<Option<String>> {
+        self.1.lock().unwrap().clone()
+    }
 }
 
 impl Audit for Ledger {
     fn record(&self, event: &AuditEvent<'_>) {
         let (collection, field) = (event.collection.to_owned(), event.field.to_owned());
         self.0.lock().unwrap().push((event.kind, collection, field, event.key_id));
+        self.1.lock().unwrap().push(event.who.map(str::to_owned));
     }
 }
 
