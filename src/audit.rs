@@ -68,6 +68,8 @@ pub enum AuditKind {
     NotEncrypted,
     /// The same, where the policy still allows it: the value passed as it is.
     PlaintextRead,
+    /// A handler opened a value with an `Opener`. At level `INFO`.
+    Opened,
     /// Somebody whom a `Reveal` names was shown values plain. At level `INFO`.
     Revealed,
 }
@@ -81,6 +83,7 @@ impl AuditKind {
             Self::DisabledKeyUsed => "disabled_key_used",
             Self::NotEncrypted => "not_encrypted",
             Self::PlaintextRead => "plaintext_read",
+            Self::Opened => "opened",
             Self::Revealed => "revealed",
         }
     }
@@ -100,7 +103,7 @@ impl Audit for TracingAudit {
     fn record(&self, event: &AuditEvent<'_>) {
         let &AuditEvent { kind, collection, field, who, key_id, count } = event;
         let key_id = key_id.map(tracing::field::display);
-        if kind == AuditKind::Revealed {
+        if matches!(kind, AuditKind::Revealed | AuditKind::Opened) {
             tracing::info!(target: "fieldseal::audit", kind = kind.name(), collection, field, who, count);
             return;
         }

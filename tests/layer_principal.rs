@@ -11,7 +11,7 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::routing::any;
 use fieldseal::audit::AuditKind;
-use fieldseal::layer::Tenant;
+use fieldseal::layer::{Opener, Tenant};
 use fieldseal::policy::{Reveal, Shown};
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Scope, Tag};
 use http::header::CONTENT_TYPE;
@@ -87,6 +87,36 @@ async fn who_is_shown_a_value_is_on_record() {
     assert_eq!(ledger.who(), ["siti@example.sg"; 2].map(|who| Some(who.to_owned())));
     named.revealing(&Reveal::all(Shown::Plain)).decrypt_json(&stored).unwrap();
     assert_eq!(ledger.events().len(), 2, "nobody is named");
+}
+
+#[tokio::test]
+async fn a_handler_opens_a_value_on_record_and_of_its_tenant() {
+    let ledger = Ledger::default();
+    let open = |request: Request| async move {
+        let opener = request.extensions().get::<Opener>().unwrap().clone();
+        let token = request.headers()["x-stored"].to_str().unwrap().to_owned();
+        opener.open::<String>("phone", token.trim_start_matches("of ")).map_err(|error| error.to_string())
+    };
+    // The token comes from the handler's storage; here, from where the layer has already looked.
+    let cipher = cipher().with_audit(ledger.clone());
+    let acme = cipher.in_scope(Scope::new().tenant("acme")).unwrap();
+    let token = acme.encrypt_value("phone", "+65 9123 4567").unwrap();
+    let smuggle = move |mut request: Request, next: Next| {
+        request.headers_mut().insert("x-stored", token.parse().unwrap());
+        next.run(request)
+    };
+    let router = Router::new().fallback(any(open)).layer(middleware::from_fn(smuggle));
+    for (tenant, said) in [("acme", "+65 9123 4567"), ("globex", "the stored value does not open in this place")] {
+        let layer = FieldEncryptionLayer::new(cipher.clone()).tenants().opener();
+        let authenticate = move |mut request: Request, next: Next| {
+            request.extensions_mut().insert(Tenant::new(tenant));
+            next.run(request)
+        };
+        let server = Server::router(router.clone().layer(layer).layer(middleware::from_fn(authenticate))).await;
+        assert_eq!(send(&server, "GET", &[], "").await.text(), said);
+    }
+    let kinds: Vec<_> = ledger.events().into_iter().map(|(kind, ..)| kind).collect();
+    assert_eq!(kinds, [AuditKind::Opened, AuditKind::DecryptionFailed]);
 }
 
 #[tokio::test]

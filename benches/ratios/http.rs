@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::documents::record;
 use super::measure::{median, report};
 
-type Failure = Box<dyn Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 const RUNS: usize = 7;
 const SECONDS: f64 = 1.0;
@@ -34,17 +34,7 @@ pub(crate) fn layer_vs_bare(cipher: &FieldCipher) -> Result<(), Failure> {
     let mut ratios = Vec::new();
     let mut figures = Vec::new();
     for kind in ["post", "get"] {
-        let mut rates = [Vec::new(), Vec::new()];
-        for run in 0..=RUNS {
-            for (rates, address) in rates.iter_mut().zip([bare, layered]) {
-                let rate = run_load(address, kind)?;
-                // The first run warms up, and leaves the record that GET asks for.
-                if run > 0 {
-                    rates.push(rate);
-                }
-            }
-        }
-        let [bare, layered] = rates.map(median);
+        let [bare, layered] = rates([bare, layered], kind)?;
         ratios.push(layered / bare);
         figures.push((kind, bare, layered));
     }
@@ -64,6 +54,21 @@ pub(crate) fn layer_vs_bare(cipher: &FieldCipher) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The median requests a second of two servers that take turns. The first run warms up, and leaves the record that GET
+/// asks for.
+pub(crate) fn rates(servers: [SocketAddr; 2], kind: &str) -> Result<[f64; 2], Failure> {
+    let mut rates = [Vec::new(), Vec::new()];
+    for run in 0..=RUNS {
+        for (rates, address) in rates.iter_mut().zip(servers) {
+            let rate = run_load(address, kind)?;
+            if run > 0 {
+                rates.push(rate);
+            }
+        }
+    }
+    Ok(rates.map(median))
+}
+
 /// A service that only keeps the last body in memory.
 fn memory() -> Router {
     type Kept = Arc<Mutex<Bytes>>;
@@ -75,7 +80,7 @@ fn memory() -> Router {
 }
 
 /// Serves `app` on a thread of its own until the process ends.
-fn serve(app: Router) -> Result<SocketAddr, Failure> {
+pub(crate) fn serve(app: Router) -> Result<SocketAddr, Failure> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -111,7 +116,8 @@ pub(crate) fn load(address: &str, kind: &str, seconds: f64) -> Result<(), Failur
             );
             [head.into_bytes(), record].concat()
         }
-        _ => b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
+        "get" => b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
+        target => format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes(),
     };
     let (request, address) = (Arc::new(request), address.parse::<SocketAddr>()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -8,7 +8,9 @@
 #![expect(clippy::unnecessary_wraps, reason = "all comparisons read alike")]
 
 mod documents;
+mod frequency;
 mod http;
+mod lookup;
 mod measure;
 mod memory;
 mod naive;
@@ -63,6 +65,12 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     }
     if is_wanted("layer_vs_bare") {
         http::layer_vs_bare(&cipher)?;
+    }
+    if is_wanted("lookup_vs_plain") {
+        lookup::lookup_vs_plain()?;
+    }
+    if is_wanted("recovered_percent") {
+        frequency::recovered_percent()?;
     }
     if is_wanted("stream_peak_kib") {
         memory::stream_peak()?;

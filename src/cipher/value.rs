@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
+#[cfg(feature = "layer")]
+use crate::audit::AuditKind;
 use crate::crypto::token;
 use crate::error::{Error, ErrorKind};
 use crate::policy::{FieldIndex, Policy};
@@ -54,6 +56,14 @@ impl FieldCipher {
     /// is not a `T`.
     pub fn decrypt_value<T: DeserializeOwned>(&self, field: &str, token: impl AsRef<[u8]>) -> Result<T, Error> {
         self.value_decryptor().decrypt(field, token)
+    }
+
+    /// Decrypts one token, and tells the audit.
+    #[cfg(feature = "layer")]
+    pub(crate) fn open_on_record<T: DeserializeOwned>(&self, field: &str, token: impl AsRef<[u8]>) -> Result<T, Error> {
+        let value = self.decrypt_value(field, token)?;
+        self.record(AuditKind::Opened, index_of(self.policy(), field)?, None);
+        Ok(value)
     }
 
     /// Encrypts the values of one row, which then share a nonce prefix and the cost of deriving its key.

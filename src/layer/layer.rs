@@ -114,6 +114,12 @@ impl<D> FieldEncryptionLayer<D> {
         self
     }
 
+    /// Puts an [`Opener`](super::Opener) into the extensions of each request, for handlers that must see a value.
+    pub fn opener(mut self) -> Self {
+        Arc::make_mut(&mut self.settings).principal.has_opener = true;
+        self
+    }
+
     /// Binds tokens, and blind indexes, to the [`Tenant`](super::Tenant) in the extensions of each request. One without is
     /// answered with 500, for what authenticates the sender must set it, outside of this layer.
     ///

@@ -130,7 +130,7 @@
 //! With [`tenants`](FieldEncryptionLayer::tenants), tokens and indexes are bound to the [`Tenant`] in the extensions of a
 //! request. With [`reveal`](FieldEncryptionLayer::reveal), the [`Reveal`](crate::policy::Reveal) there says which fields
 //! its sender sees plain, masked, as tokens or not at all. Both are set by what authenticates the sender, outside of this
-//! layer. A member that is left out is missed by who sends the document back as a whole: take changes as patches.
+//! layer. A handler that must see a value itself is given an [`Opener`]. A member that is left out is missed by who sends the document back as a whole: take changes as patches.
 //!
 //! # Tokens from outside
 //!
@@ -200,6 +200,7 @@ mod intake;
 mod layer;
 mod limits;
 mod media_type;
+mod opener;
 mod principal;
 mod problem;
 mod query;
@@ -214,6 +215,7 @@ mod streaming;
 pub use body::FieldBody;
 pub use future::ResponseFuture;
 pub use layer::FieldEncryptionLayer;
+pub use opener::Opener;
 pub use principal::Tenant;
 pub use service::FieldEncryption;
 pub use side::{Client, ClientError, Server, Side};

@@ -40,6 +40,8 @@ pub(super) struct Principal {
     /// What those see of whom the extensions say nothing; none where everybody sees all.
     pub(super) reveal: Option<Reveal>,
     pub(super) has_tenants: bool,
+    /// Whether handlers are given an `Opener`.
+    pub(super) has_opener: bool,
 }
 
 impl Principal {

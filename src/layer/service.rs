@@ -14,6 +14,7 @@ use super::body::FieldBody;
 use super::future::ResponseFuture;
 use super::intake::Intake;
 use super::limits::Limits;
+use super::opener::Opener;
 use super::request;
 use super::settings::Settings;
 use super::side::{Server, Side};
@@ -60,6 +61,9 @@ where
             Ok(own) => own,
         };
         let cipher = own.as_ref().unwrap_or(cipher);
+        if settings.principal.has_opener {
+            head.extensions.insert(Opener::new(cipher.clone()));
+        }
         match request::plan(cipher, limits, &settings.searches, &mut head, &body) {
             Err(error) => ResponseFuture::refused(error),
             Ok(None) => {

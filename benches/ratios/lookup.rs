@@ -1,0 +1,96 @@
+//! A customer looked up by phone through HTTP, in `SQLite`: by its blind index behind the layer, and by a plaintext
+//! column without.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use axum::{Json, Router};
+use fieldseal::keys::{DataKey, Keys, SecretKey};
+use fieldseal::policy::{BlindIndex, Normalizer};
+use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use super::http::{Failure, rates, serve};
+use super::measure::report;
+
+const ROWS: u32 = 10_000;
+
+#[derive(Serialize)]
+struct Customer {
+    id: i64,
+    name: String,
+    phone: String,
+    tier: String,
+}
+
+/// What the service is asked for: the value, or behind the layer its index.
+#[derive(Deserialize)]
+struct Wanted {
+    phone: Option<String>,
+    phone_index: Option<String>,
+}
+
+type Database = Arc<Mutex<Connection>>;
+
+pub(crate) fn lookup_vs_plain() -> Result<(), Failure> {
+    let cipher = cipher()?;
+    let layer = FieldEncryptionLayer::new(cipher.clone());
+    let plain = serve(service(table(None)?))?;
+    let indexed = serve(service(table(Some(&cipher))?).layer(layer))?;
+    let [plain, indexed] = rates([plain, indexed], "/customers?phone=%2B6590004321")?;
+    report("lookup_vs_plain", indexed / plain, &[("plain_per_s", plain), ("index_per_s", indexed)]);
+    Ok(())
+}
+
+pub(crate) fn cipher() -> Result<FieldCipher, fieldseal::Error> {
+    let policy = Policy::builder("customers")
+        .field(Field::new("name", Tag::Name))
+        .field(Field::new("phone", Tag::Phone).blind_index(BlindIndex::new(Normalizer::exact())))
+        .build()?;
+    let keys = |byte| Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[byte; 32])));
+    FieldCipher::new(policy, keys(7)).with_index_keys(keys(8))
+}
+
+/// A table of customers, with the column that is searched last: the phone, or its index.
+fn table(cipher: Option<&FieldCipher>) -> Result<Connection, Failure> {
+    let mut database = Connection::open_in_memory()?;
+    database.execute_batch(
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name, phone, tier, wanted); CREATE UNIQUE INDEX by_wanted ON customers (wanted)",
+    )?;
+    let transaction = database.transaction()?;
+    for row in 0..ROWS {
+        let (name, phone) = (format!("Tan Wei Ming {row}"), format!("+659000{row:04}"));
+        let (name, phone, wanted) = match cipher {
+            None => (name, phone.clone(), Some(phone)),
+            Some(cipher) => (
+                cipher.encrypt_value("name", &name)?,
+                cipher.encrypt_value("phone", &phone)?,
+                cipher.blind_index("phone", &phone)?,
+            ),
+        };
+        let insert = "INSERT INTO customers (name, phone, tier, wanted) VALUES (?1, ?2, 'gold', ?3)";
+        transaction.execute(insert, (name, phone, wanted))?;
+    }
+    transaction.commit()?;
+    Ok(database)
+}
+
+fn service(database: Connection) -> Router {
+    let find = |State(database): State<Database>, Query(wanted): Query<Wanted>| async move {
+        let database = database.lock().expect("no handler panics");
+        let select = "SELECT id, name, phone, tier FROM customers WHERE wanted = ?1";
+        let mut select = database.prepare_cached(select).expect("the table is there");
+        let customers: Vec<Customer> = select
+            .query_map([wanted.phone_index.or(wanted.phone)], |row| {
+                Ok(Customer { id: row.get(0)?, name: row.get(1)?, phone: row.get(2)?, tier: row.get(3)? })
+            })
+            .and_then(Iterator::collect)
+            .expect("the columns are there");
+        assert_eq!(customers.len(), 1, "one customer has the number");
+        ([(CONTENT_TYPE, "application/json")], Json(customers))
+    };
+    Router::new().route("/customers", get(find)).with_state(Arc::new(Mutex::new(database)))
+}
