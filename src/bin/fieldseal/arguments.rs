@@ -200,7 +200,8 @@ pub(crate) struct ScanArguments {
     /// Looks through a dump instead, as `pg_dump` writes it in its plain format; `-` is standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "record")]
     pub(crate) dump: Option<PathBuf>,
-    /// Records the scan in the keyring as evidence for this key. Say so only of a scan of everything that is stored.
+    /// Records the scan in the keyring as evidence for this key. Say so only where every table that the keyring serves was
+    /// scanned. Refused where something found does not tell under which key it is.
     #[arg(long, value_name = "KEY")]
     pub(crate) record: Option<KeyId>,
 }
