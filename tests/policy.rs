@@ -641,4 +641,33 @@ tag = "email"
             assert_says(&refusal(&text(bad)), &["line 4"]);
         }
     }
+
+    #[test]
+    fn a_field_has_its_index_its_rules_and_its_mask() {
+        use fieldseal::ErrorKind;
+        use fieldseal::keys::{DataKey, Keys, SecretKey};
+        use fieldseal::policy::{Reveal, Shown};
+
+        let text = |rules: &str| format!("collection = \"c\"\n[fields.phone]\ntag = \"phone\"\n{rules}\n");
+        let policy = Policy::from_toml(&text(
+            "index = { normal_form = \"exact\", name = \"found_by\" }\nvalidate = { min_length = 3 }\nmask = \"hidden\"",
+        ));
+        let keys = |byte| Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[byte; 32])));
+        let cipher = FieldCipher::new(policy.unwrap(), keys(7)).with_index_keys(keys(8)).unwrap();
+        let stored = cipher.encrypt_json(br#"{"phone":"91234567"}"#).unwrap();
+        assert!(String::from_utf8_lossy(&stored).contains(r#","found_by":"fi1."#));
+        let masked = cipher.revealing(&Reveal::all(Shown::Masked)).decrypt_json(&stored).unwrap();
+        assert!(!String::from_utf8_lossy(&masked).contains("4567"));
+        assert_eq!(cipher.encrypt_json(br#"{"phone":"9"}"#).unwrap_err().kind(), ErrorKind::Validation);
+        for (rules, said) in [
+            ("index = { normal_form = \"exact\", bits = 4 }", "line 2: field `phone`: a blind index has 128 bits"),
+            ("\nindex = { normal_form = \"none\" }", "line 5: field `phone`: "),
+            ("index = { normal_form = \"exact\", length = 4 }", "line 4: "),
+            ("validate = { canonical = \"none\" }", "line 4: field `phone`: "),
+            ("mask = \"stars\"", "line 4: field `phone`: there is no mask `stars`"),
+        ] {
+            let message = Policy::from_toml(&text(rules)).unwrap_err().to_string();
+            assert!(message.contains(said), "{rules}: {message}");
+        }
+    }
 }

@@ -28,6 +28,8 @@ mod reveal;
 mod tag;
 #[cfg(feature = "toml")]
 mod toml;
+#[cfg(feature = "toml")]
+mod toml_rules;
 
 pub(crate) use automaton::{Automaton, State};
 pub use blind_index::BlindIndex;

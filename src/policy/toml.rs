@@ -11,6 +11,7 @@ use super::field::Field;
 use super::lint::{self, Place};
 use super::policy::Policy;
 use super::tag::Tag;
+use super::toml_rules::{self, IndexEntry, ValidationEntry};
 use crate::error::{Error, ErrorKind};
 use crate::timestamp::Timestamp;
 
@@ -42,6 +43,9 @@ struct FieldEntry {
     #[serde(default)]
     encrypt_null: bool,
     allow_plaintext_until: Option<Spanned<Datetime>>,
+    index: Option<Spanned<IndexEntry>>,
+    validate: Option<Spanned<ValidationEntry>>,
+    mask: Option<Spanned<String>>,
 }
 
 impl Policy {
@@ -64,6 +68,12 @@ impl Policy {
     ///     tag = "phone"
     ///     paths = ["$..phone", "$..mobile"]
     ///
+    ///     [fields.member_no]
+    ///     tag = "national_id"
+    ///     index = { normal_form = "exact" }                 # also name, bits, classes, accept_frequency_leak
+    ///     validate = { required = true, max_length = 20 }   # also min_length, plain_text, normal_form, canonical
+    ///     mask = "hidden"
+    ///
     ///     [fields.nickname]
     ///     tag = "nickname"        # one of our own
     ///     encrypt_null = true
@@ -71,7 +81,7 @@ impl Policy {
     ///     [tags.nickname]
     ///     pad_to = 64
     /// "#)?;
-    /// assert_eq!(policy.fields().len(), 3);
+    /// assert_eq!(policy.fields().len(), 4);
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, Error> {
@@ -97,7 +107,8 @@ impl Policy {
         let mut spans = Vec::new();
         let mut fields: Vec<_> = fields.into_iter().collect();
         fields.sort_by_key(|(name, _)| name.span().start);
-        for (name, FieldEntry { tag, paths, pad_to, encrypt_null, allow_plaintext_until }) in fields {
+        for (name, entry) in fields {
+            let FieldEntry { tag, paths, pad_to, encrypt_null, allow_plaintext_until, index, validate, mask } = entry;
             let name_span = name.span();
             let name = name.into_inner();
             let own = tags.get(tag.get_ref().as_str());
@@ -123,6 +134,7 @@ impl Policy {
                 };
                 field = field.allow_plaintext_until(moment);
             }
+            field = add_rules(text, field, (index, validate, mask))?;
             spans.push((name_span, paths.iter().map(Spanned::span).collect::<Vec<_>>()));
             for path in paths {
                 field = field.path(path.into_inner());
@@ -139,6 +151,26 @@ impl Policy {
             error_at(text, span, &fault.message)
         })
     }
+}
+
+type Rules = (Option<Spanned<IndexEntry>>, Option<Spanned<ValidationEntry>>, Option<Spanned<String>>);
+
+fn add_rules(text: &str, mut field: Field, (index, validation, mask): Rules) -> Result<Field, Error> {
+    let fault = |span, message: String, name: &str| error_at(text, span, &format!("field `{name}`: {message}"));
+    let name = field.name().to_owned();
+    if let Some(index) = index {
+        let span = index.span();
+        field = index.into_inner().add_to(field).map_err(|message| fault(span, message, &name))?;
+    }
+    if let Some(validation) = validation {
+        let span = validation.span();
+        field = validation.into_inner().add_to(field).map_err(|message| fault(span, message, &name))?;
+    }
+    if let Some(mask) = mask {
+        let found = toml_rules::mask(mask.get_ref()).map_err(|message| fault(mask.span(), message, &name))?;
+        field = field.mask(found);
+    }
+    Ok(field)
 }
 
 fn find_tag(name: &str, is_declared: bool) -> Option<Tag> {
