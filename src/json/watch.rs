@@ -7,6 +7,7 @@ use super::string;
 use super::transformer::Transformer;
 use super::visitor::{Flow, Visitor};
 use crate::error::{Error, ErrorKind};
+use crate::policy::FieldIndex;
 use crate::secret::SecretBuffer;
 
 /// Longer than any token that is not escaped character by character.
@@ -91,15 +92,32 @@ impl Transformer {
         visitor.shortest_untagged().filter(|_| self.flow == Flow::Inward).unwrap_or(usize::MAX)
     }
 
-    /// Looks at an untagged string that stands whole in a chunk, and is long enough or watched.
+    /// Looks at a name that stands whole in a chunk, and is long enough, or may name an operation.
     #[cold]
-    pub(super) fn look_at(
+    pub(super) fn look_at_name(&mut self, name: &[u8], marks: &mut Marks, visitor: &impl Visitor) -> Result<(), Error> {
+        self.look_at(name, Watch::Nothing, marks, visitor)?;
+        if marks.is_operation { self.mark_around(name) } else { Ok(()) }
+    }
+
+    /// Looks at a string that stands whole in a chunk, and is long enough or watched.
+    #[cold]
+    pub(super) fn look_at_value(
         &self,
         text: &[u8],
         watch: Watch,
+        tagged: Option<(FieldIndex, usize)>,
         marks: &mut Marks,
         visitor: &impl Visitor,
     ) -> Result<(), Error> {
+        match tagged {
+            None => self.look_at(text, watch, marks, visitor),
+            // The visitor sees it whole.
+            Some((_, depth)) if depth == self.outer.len() => Ok(()),
+            Some(_) => self.look_at(text, Watch::Nothing, marks, visitor),
+        }
+    }
+
+    fn look_at(&self, text: &[u8], watch: Watch, marks: &mut Marks, visitor: &impl Visitor) -> Result<(), Error> {
         if self.flow == Flow::Outward {
             return Ok(());
         }
