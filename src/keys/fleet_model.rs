@@ -14,8 +14,9 @@ use super::timing::Timing;
 use crate::crypto::key_id::KeyId;
 use crate::secret::SecretKey;
 
-/// Refresh period, lease, longest request, clock skew and rehearsal of the fleet, in seconds.
-const TIMING: [u64; 5] = [10, 20, 15, 5, 30];
+/// Refresh period, lease, longest request, clock skew and rehearsal of the fleet, in seconds: those that it begins with,
+/// and shorter ones.
+const TIMINGS: [[u64; 5]; 2] = [[10, 40, 15, 5, 30], [2, 3, 2, 5, 5]];
 const REPLICAS: usize = 3;
 const START: u64 = 1_764_000_000;
 
@@ -34,6 +35,8 @@ enum Step {
     /// The operator, whose clock is off by so many seconds.
     Add(i64),
     Promote(i64),
+    /// The timing is shortened, or lengthened again.
+    Retime(usize, i64),
     /// A job moves every stored value to the primary key of the keyring.
     Reencrypt,
     Scan(i64),
@@ -52,6 +55,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Store),
         1 => skew.clone().prop_map(Step::Add),
         3 => skew.clone().prop_map(Step::Promote),
+        1 => (0..TIMINGS.len(), skew.clone()).prop_map(|(timing, skew)| Step::Retime(timing, skew)),
         2 => Just(Step::Reencrypt),
         4 => skew.clone().prop_map(Step::Scan),
         2 => skew.clone().prop_map(Step::Disable),
@@ -65,6 +69,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct Replica {
     primary: Option<KeyId>,
     readable: Vec<KeyId>,
+    timing: [u64; 5],
     read_at: u64,
     is_cut_off: bool,
 }
@@ -75,12 +80,23 @@ struct Request {
     deadline: u64,
 }
 
+/// What can be taken from the fleet, to see whether the model notices.
+#[derive(Clone, Copy)]
+struct Guards {
+    /// The clocks of the replicas do not matter for the lease, which is a difference on one clock.
+    lease: bool,
+    /// That shortened times are waited for as long as the ones before.
+    former_timing: bool,
+}
+
+const ALL: Guards = Guards { lease: true, former_timing: true };
+
 struct Fleet {
     kek: LocalKek,
     keyring: Keyring,
     replicas: [Replica; REPLICAS],
-    /// The clocks of the replicas do not matter for the lease, which is a difference on one clock.
-    has_lease: bool,
+    guards: Guards,
+    timing: [u64; 5],
     now: u64,
     open: Vec<Request>,
     stored: Vec<KeyId>,
@@ -88,17 +104,18 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn new(has_lease: bool) -> Self {
+    async fn new(guards: Guards) -> Self {
         let kek = LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
         let mut keyring = Keyring::create_at("model", &kek, time(START, 0)).await.unwrap();
-        let [refresh, lease, longest_request, clock_skew, rehearsal] = TIMING.map(Duration::from_secs);
-        let timing = Timing { refresh, lease: Some(lease), longest_request, clock_skew, rehearsal };
-        keyring.set_timing(timing).unwrap();
+        keyring.set_timing_at(timing_of(TIMINGS[0]), time(START, 0)).unwrap();
+        // One that was never stored has no replicas.
+        let keyring = Keyring::from_json(&keyring.to_json(), &kek).await.unwrap();
         let mut fleet = Self {
             kek,
             keyring,
             replicas: Default::default(),
-            has_lease,
+            guards,
+            timing: TIMINGS[0],
             now: START,
             open: Vec::new(),
             stored: Vec::new(),
@@ -116,6 +133,7 @@ impl Fleet {
         let keys = self.keyring.keys();
         replica.primary = keys.iter().find(|entry| entry.state().can_encrypt()).map(KeyEntry::id);
         replica.readable = keys.iter().filter(|entry| entry.state().can_decrypt()).map(KeyEntry::id).collect();
+        replica.timing = self.timing;
         replica.read_at = self.now;
     }
 
@@ -123,7 +141,8 @@ impl Fleet {
         for _ in 0..seconds {
             self.now += 1;
             for replica in 0..REPLICAS {
-                if self.now - self.replicas[replica].read_at >= TIMING[0] {
+                let Replica { read_at, timing: [refresh, ..], .. } = self.replicas[replica];
+                if self.now - read_at >= refresh {
                     self.read(replica);
                 }
             }
@@ -133,12 +152,12 @@ impl Fleet {
     }
 
     fn begin(&mut self, replica: usize) {
-        let Replica { primary, read_at, .. } = self.replicas[replica];
-        if self.has_lease && self.now - read_at > TIMING[1] {
+        let Replica { primary, read_at, timing: [_, lease, longest_request, ..], .. } = self.replicas[replica];
+        if self.guards.lease && self.now - read_at > lease {
             return;
         }
         let key = primary.unwrap();
-        self.open.push(Request { key, deadline: self.now + TIMING[2] });
+        self.open.push(Request { key, deadline: self.now + longest_request });
     }
 
     fn key_in(&self, state: KeyState) -> Option<KeyId> {
@@ -169,10 +188,18 @@ impl Fleet {
             Step::Promote(skew) => {
                 if let Some(id) = self.key_in(KeyState::Pending)
                     && self.keyring.promote_at(id, time(self.now, skew)).is_ok()
+                    && self.guards.former_timing
                 {
                     for replica in self.replicas.iter().filter(|replica| !replica.is_cut_off) {
                         assert!(replica.readable.contains(&id), "promoted before a replica could read it");
                     }
+                }
+            }
+            Step::Retime(timing, skew) => {
+                self.timing = TIMINGS[timing];
+                self.keyring.set_timing_at(timing_of(self.timing), time(self.now, skew)).unwrap();
+                if !self.guards.former_timing {
+                    self.keyring.document.slower = None;
                 }
             }
             Step::Reencrypt => {
@@ -209,15 +236,20 @@ impl Fleet {
     }
 }
 
+fn timing_of(seconds: [u64; 5]) -> Timing {
+    let [refresh, lease, longest_request, clock_skew, rehearsal] = seconds.map(Duration::from_secs);
+    Timing { refresh, lease: Some(lease), longest_request, clock_skew, rehearsal }
+}
+
 fn time(now: u64, skew: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(now.saturating_add_signed(skew))
 }
 
 /// Returns whether a value was lost, and how many keys were forgotten.
-fn run(steps: Vec<Step>, has_lease: bool) -> (bool, usize) {
+fn run(steps: Vec<Step>, guards: Guards) -> (bool, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let mut fleet = Fleet::new(has_lease).await;
+        let mut fleet = Fleet::new(guards).await;
         for step in steps {
             fleet.take(step).await;
             if fleet.lost().is_some() {
@@ -234,7 +266,7 @@ fn no_key_is_ever_forgotten_while_a_value_needs_it() {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(300));
     for _ in 0..300 {
         let steps = steps().new_tree(&mut runner).unwrap().current();
-        let (lost, ended) = run(steps.clone(), true);
+        let (lost, ended) = run(steps.clone(), ALL);
         assert!(!lost, "a value was lost: {steps:?}");
         forgotten += ended;
     }
@@ -243,7 +275,29 @@ fn no_key_is_ever_forgotten_while_a_value_needs_it() {
 
 #[test]
 fn without_the_lease_the_model_finds_a_lost_value() {
+    let guards = Guards { lease: false, ..ALL };
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::default());
-    let lost = (0..20_000).any(|_| run(steps().new_tree(&mut runner).unwrap().current(), false).0);
+    let lost = (0..20_000).any(|_| run(steps().new_tree(&mut runner).unwrap().current(), guards).0);
     assert!(lost, "the model does not notice that the lease is gone");
+}
+
+#[test]
+fn without_the_wait_for_former_times_the_model_finds_a_lost_value() {
+    let steps = vec![
+        Step::Add(0),
+        Step::Wait(20),
+        Step::Cut(0, true),
+        Step::Retime(1, 0),
+        Step::Promote(0),
+        Step::Wait(11),
+        Step::Scan(0),
+        Step::Scan(0),
+        Step::Begin(0),
+        Step::Store,
+        Step::Disable(0),
+        Step::Wait(6),
+        Step::Forget(0),
+    ];
+    assert_eq!(run(steps.clone(), Guards { former_timing: false, ..ALL }), (true, 1));
+    assert_eq!(run(steps, ALL), (false, 0));
 }
