@@ -131,8 +131,10 @@ impl Keyring {
     pub(super) fn promote_at(&mut self, id: KeyId, now: SystemTime) -> Result<(), Error> {
         self.check_change(id, KeyState::Primary)?;
         let earliest = self.promotable_at(id)?;
-        let waits = !self.timing().before_promotion().is_zero() || self.document.slower.is_some();
-        if waits && Timestamp::from(now) < earliest {
+        let moment = Timestamp::from(now);
+        let is_slower = self.document.slower.is_some_and(|slower| moment < slower.promotion);
+        let waits = is_slower || !self.timing().before_promotion().is_zero();
+        if waits && moment < earliest {
             let why = "until then a replica may not have read it, and could not read what the others write";
             return Err(self.too_early(&format!("cannot promote key {id} before {earliest}: {why}")));
         }
@@ -250,5 +252,27 @@ fn past_of(state: KeyState) -> &'static str {
         KeyState::Disabled => "disabled",
         KeyState::Forgotten => "forgotten",
         KeyState::Shredded => "shredded",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::keys::local::LocalKek;
+
+    #[tokio::test]
+    async fn what_has_no_waits_waits_for_nothing_once_the_former_times_are_over() {
+        let kek = LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
+        let start = UNIX_EPOCH + Duration::from_millis(1_764_000_000_500);
+        let mut keyring = Keyring::create_at("customers", &kek, start).await.unwrap();
+        let first = keyring.add_key_at(&kek, KeyState::Pending, start).await.unwrap();
+        let mut keyring = Keyring::from_json(&keyring.to_json(), &kek).await.unwrap();
+        keyring.set_timing_at(Timing::single_process(), start).unwrap();
+        assert_eq!(keyring.promote_at(first, start).unwrap_err().kind(), ErrorKind::TooEarly);
+        let later = start + Duration::from_secs(1000);
+        let second = keyring.add_key_at(&kek, KeyState::Pending, later).await.unwrap();
+        keyring.promote_at(second, later).unwrap();
     }
 }
