@@ -87,13 +87,14 @@ impl<S: KeyringStore> KeyringStore for Witness<S> {
     fn accept(&self, revision: u64) -> Result<(), Error> {
         self.store.accept(revision)?;
         let line = format!("{revision}\n");
+        if self.path.exists() && self.seen()? == Some(revision) {
+            return Ok(());
+        }
+        // Whoever else finds no file, or one that is yet to be written, waits here for the one who makes it.
+        let _lock = private_file::lock_when_free(&self.path)?;
         if !self.path.exists() {
             return private_file::create(&self.path, FILE, line.as_bytes());
         }
-        if self.seen()? == Some(revision) {
-            return Ok(());
-        }
-        let _lock = private_file::lock_when_free(&self.path)?;
         let seen = self.seen()?;
         let refuse = |fault: String| Err(Error::new(ErrorKind::Keyring, fault));
         match seen {
@@ -110,3 +111,25 @@ impl<S: KeyringStore> KeyringStore for Witness<S> {
 }
 
 const FILE: &str = "revision witness file";
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::keys::keyring_file::KeyringFile;
+
+    #[test]
+    fn who_comes_second_waits_for_the_one_who_makes_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("seen");
+        let witness = Witness::new(KeyringFile::new(directory.path().join("keyring.json")), &path);
+        let held = private_file::lock(&path, FILE).unwrap();
+        let second = thread::spawn(move || witness.accept(1));
+        thread::sleep(Duration::from_millis(200));
+        private_file::create(&path, FILE, b"1\n").unwrap();
+        drop(held);
+        second.join().unwrap().unwrap();
+    }
+}
