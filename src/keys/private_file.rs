@@ -120,10 +120,15 @@ fn open_lock(path: &Path) -> Result<File, Error> {
     private(options.write(true).create_new(true));
     let file = match options.open(&lock) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let refused = || fault("lock file", &lock, "is a link, or no regular file: remove it");
             let found = fs::symlink_metadata(&lock).map_err(unopened)?;
+            // Opening a pipe would wait for its reader.
+            if !found.is_file() {
+                return Err(refused());
+            }
             let file = OpenOptions::new().write(true).open(&lock).map_err(unopened)?;
             if !is_file_of_its_own(&found, &file.metadata().map_err(unopened)?) {
-                return Err(fault("lock file", &lock, "is a link, or no regular file: remove it"));
+                return Err(refused());
             }
             file
         }
@@ -213,12 +218,12 @@ fn is_file_of_its_own(found: &Metadata, opened: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
 
     let is_same = (found.dev(), found.ino()) == (opened.dev(), opened.ino());
-    found.is_file() && is_same && opened.nlink() == 1
+    is_same && opened.nlink() == 1
 }
 
 #[cfg(not(unix))]
-fn is_file_of_its_own(found: &Metadata, _: &Metadata) -> bool {
-    found.is_file()
+fn is_file_of_its_own(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 /// Writes the directory of `path` to the disk, without which a new name in it may be lost with the power.
@@ -337,6 +342,17 @@ mod tests {
         fs::remove_file(beside(&path, ".lock")).unwrap();
         fs::hard_link(&other, beside(&path, ".lock")).unwrap();
         assert!(lock(&path, WHAT).unwrap_err().to_string().contains("is a link"));
+    }
+
+    #[test]
+    fn a_lock_file_that_is_a_pipe_is_refused_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let pipe = beside(&path, ".lock");
+        assert!(Command::new("mkfifo").arg("-m").arg("600").arg(&pipe).status().unwrap().success());
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || sender.send(lock(&path, WHAT).is_err()));
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(true));
     }
 
     #[test]
