@@ -380,7 +380,8 @@ async fn a_key_is_shredded_only_when_every_key_encryption_key_that_wrapped_it_is
     keyring.authenticate_by(&third).await.unwrap();
     keyring.forget_with_everything_under_it(old, 0).unwrap();
 
-    assert_eq!(keyring.shred(second_name, "destroyed").unwrap(), [], "it lives on under the first");
+    assert_eq!(keyring.shred(second_name, "receipt 2").unwrap(), [], "it lives on under the first");
+    assert_eq!(keyring.changes().last().unwrap().action(), format!("shredded: {second_name}: receipt 2"));
     assert_eq!(state(&keyring, old), KeyState::Forgotten);
     assert!(Keyring::from_json(&stale, kek(1)).await.is_ok(), "as the stale copy shows");
     assert!(keyring.shreddable(second_name).is_err(), "it is gone already");

@@ -174,7 +174,7 @@ impl Keyring {
         }
         let now = SystemTime::now();
         self.document.destroyed.push(kek.to_owned());
-        self.change(now, shortened(format!("shredded: {kek}")), None, |keys| {
+        self.change(now, shortened(format!("shredded: {kek}: {receipt}")), None, |keys| {
             for entry in keys.iter_mut().filter(|entry| ids.contains(&entry.id())) {
                 entry.state = KeyState::Shredded;
                 entry.changed = now.into();

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fieldseal::keys::{
-    KeyId, KeyService, KeyServices, Keyring, KeyringFile, Keys, Resilient, SecretKey, Timing, WrapContext, WrappedKey,
+    KeyId, KeyService, KeyServices, KeyState, Keyring, KeyringFile, Keys, Resilient, SecretKey, Timing, WrapContext,
+    WrappedKey,
 };
 use fieldseal::{ErrorKind, Field, FieldCipher, Policy, Tag};
 use tempfile::TempDir;
@@ -117,10 +118,19 @@ pub(crate) async fn an_epoch_dies(
     let old = keyring.keys()[0].id();
     keyring.disable(old).unwrap();
     keyring.forget_with_everything_under_it(old, 1).unwrap();
+    let (mut handed_over, stolen_before) = handed_over(&spring, &autumn).await;
+    Keyring::from_json(&stolen_before, &spring).await.unwrap();
     let receipt = spring.destroy().await.unwrap();
     assert!(!receipt.is_empty());
     end().await;
     keyring.shred(spring.name(), &receipt).unwrap();
+    assert_eq!(handed_over.shred(spring.name(), &receipt).unwrap(), [], "the other one wrapped it, too");
+    assert_eq!(handed_over.keys()[0].state(), KeyState::Forgotten);
+    let error = Keyring::from_json(&stolen_before, &spring).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::KeyService);
+    for refusal in [handed_over.add_key(&spring).await.map(drop), handed_over.authenticate_by(&spring).await] {
+        assert!(refusal.unwrap_err().to_string().contains("was destroyed"));
+    }
     keyring.save(&file).await.unwrap();
     let keys = Keys::open(file, both()).await.unwrap();
     assert_eq!(cipher(&keys).decrypt_value::<String>("phone", &new_token).unwrap(), "+65 8123 4567");
@@ -129,6 +139,17 @@ pub(crate) async fn an_epoch_dies(
     // The copy still names the dead key; whoever holds it and the living one is told that it does not unwrap.
     let error = Keys::open(KeyringFile::new(&stolen), both()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyService);
+}
+
+/// A keyring whose forgotten key `spring` wrapped, and then `autumn`; and a copy from before.
+async fn handed_over(spring: &dyn KeyService, autumn: &dyn KeyService) -> (Keyring, Vec<u8>) {
+    let mut keyring = Keyring::create("handed-over", spring).await.unwrap();
+    let (old, stolen) = (keyring.keys()[0].id(), keyring.to_json());
+    keyring.rewrap(spring.name(), spring, autumn).await.unwrap();
+    let new = keyring.add_key(autumn).await.unwrap();
+    keyring.promote_without_waiting(new).unwrap();
+    keyring.forget_with_everything_under_it(old, 0).unwrap();
+    (keyring, stolen)
 }
 
 /// An answer that cannot be read may hold a key: nothing of it is shown.
