@@ -1,11 +1,11 @@
 //! The keys that a service works with.
 
 use std::fmt;
-use std::mem;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::due::Due;
+use super::in_force::InForce;
 use super::key_services::KeyServices;
 use super::key_set::KeySet;
 use super::keyring::Keyring;
@@ -54,15 +54,8 @@ use crate::error::{Error, ErrorKind};
 pub struct Keys(Arc<Inner>);
 
 struct Inner {
-    /// Readers hold the lock for as long as it takes to clone the pointer.
-    current: RwLock<Current>,
+    in_force: InForce,
     source: Option<Source>,
-}
-
-struct Current {
-    set: Arc<KeySet>,
-    /// When the keyring was last known to hold this revision.
-    read: Reading,
 }
 
 struct Source {
@@ -110,8 +103,7 @@ impl Keys {
     }
 
     fn new(set: KeySet, read: Reading, source: Option<Source>) -> Self {
-        let current = Current { set: Arc::new(set), read };
-        Self(Arc::new(Inner { current: RwLock::new(current), source }))
+        Self(Arc::new(Inner { in_force: InForce::new(set, read), source }))
     }
 
     /// Reads the keyring again and exchanges all keys at once.
@@ -175,7 +167,7 @@ impl Keys {
 
     /// Returns the keys of this moment, to decrypt with.
     pub(crate) fn current(&self) -> Arc<KeySet> {
-        self.0.current().0
+        self.0.in_force.now().0
     }
 
     /// Returns for how long `set`, taken now, may be used.
@@ -193,7 +185,7 @@ impl Keys {
     /// [`ErrorKind::KeyUnavailable`] where the last reading of the keyring is older than the lease.
     pub(crate) fn current_for_encryption(&self) -> Result<Arc<KeySet>, Error> {
         let Some(Source { store, .. }) = &self.0.source else { return Ok(self.current()) };
-        let (set, read) = self.0.current();
+        let (set, read) = self.0.in_force.now();
         let Some(keyring) = set.keyring() else { return Ok(set) };
         let timing = keyring.timing();
         let Some(lease) = timing.lease else { return Ok(set) };
@@ -203,7 +195,7 @@ impl Keys {
         }
         let reading = Reading::now();
         if keyring.stored().is_some_and(|document| store.is_still(document)) {
-            self.0.renew(&set, reading);
+            self.0.in_force.renew(&set, reading);
             return Ok(set);
         }
         if age <= lease {
@@ -219,55 +211,25 @@ impl Keys {
 }
 
 impl Inner {
-    fn current(&self) -> (Arc<KeySet>, Reading) {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        (Arc::clone(&current.set), current.read)
-    }
-
     fn refresh_period(&self) -> Duration {
-        let (set, _) = self.current();
+        let (set, _) = self.in_force.now();
         let period = set.keyring().map_or(Duration::ZERO, |keyring| keyring.timing().refresh);
         period.max(Duration::from_secs(1))
     }
 
     async fn reload(&self) -> Result<(), Error> {
         let Some(Source { store, services }) = &self.source else { return Ok(()) };
-        let ((held, _), place, reading) = (self.current(), store.place(), Reading::now());
+        let ((held, _), place, reading) = (self.in_force.now(), store.place(), Reading::now());
         let keyring = Keyring::load_after(&**store, services, held.keyring()).await?;
         if let Some(in_use) = held.keyring()
             && !keyring.supersedes(in_use, &place)?
         {
-            self.renew(&held, reading);
+            self.in_force.renew(&held, reading);
             return Ok(());
         }
         let set = KeySet::unwrap(keyring, &place, services, Some(&held)).await?;
         report_due(&set);
-        self.exchange(set, reading, &place)
-    }
-
-    /// Takes note that the keyring still held the revision of `set` at `reading`.
-    fn renew(&self, set: &Arc<KeySet>, reading: Reading) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if Arc::ptr_eq(&current.set, set) && reading.age() < current.read.age() {
-            current.read = reading;
-        }
-    }
-
-    /// Puts `set` in force unless another call has put in force a later one since.
-    fn exchange(&self, set: KeySet, read: Reading, place: &str) -> Result<(), Error> {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(new), Some(in_use)) = (set.keyring(), current.set.keyring())
-            && (new.revision() < in_use.revision() || !new.supersedes(in_use, place)?)
-        {
-            return Ok(());
-        }
-        let former = mem::replace(&mut *current, Current { set: Arc::new(set), read });
-        let in_force = Arc::clone(&current.set);
-        drop(current);
-        drop(former);
-        let (keyring, revision) = in_force.keyring().map(|keyring| (keyring.name(), keyring.revision())).unzip();
-        tracing::info!(keyring, revision, "the keys were exchanged for those of a later revision");
-        Ok(())
+        self.in_force.exchange(set, reading, &place)
     }
 }
 
@@ -342,7 +304,7 @@ mod tests {
     }
 
     fn last_read(keys: &Keys, seconds_ago: u64) {
-        keys.0.current.write().unwrap().read = Reading::ago(Duration::from_secs(seconds_ago));
+        keys.0.in_force.made_older(Duration::from_secs(seconds_ago));
     }
 
     #[tokio::test]
@@ -369,7 +331,7 @@ mod tests {
         let (store, mut keyring, keys) = opened(true).await;
         last_read(&keys, 1_000_000);
         keys.current_for_encryption().unwrap();
-        assert!(keys.0.current().1.age() < Duration::from_secs(60));
+        assert!(keys.0.in_force.now().1.age() < Duration::from_secs(60));
 
         keyring.add_key(&kek()).await.unwrap();
         keyring.save(&store).await.unwrap();

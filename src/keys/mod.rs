@@ -42,6 +42,7 @@ mod due;
 #[cfg(test)]
 mod fleet_model;
 mod handle;
+mod in_force;
 mod json_form;
 mod key_entry;
 mod key_service;
