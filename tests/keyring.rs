@@ -528,6 +528,34 @@ async fn the_code_covers_every_member() {
 }
 
 #[tokio::test]
+async fn the_code_covers_what_only_some_keyrings_hold() {
+    let document = altered(|document| {
+        document["slower_until"] = json!({"promotion": "2030-01-01T00:00:00Z", "scan": "2030-01-01T00:00:00Z"});
+        document["destroyed"] = json!(["local:0000000000000000"]);
+        document["keys"][1]["former_keks"] = json!(["local:0000000000000000"]);
+    })
+    .await;
+    open(&document, &kek()).await.unwrap();
+    for (pointer, value) in [
+        ("/slower_until/promotion", json!("2020-01-01T00:00:00Z")),
+        ("/slower_until/scan", json!("2020-01-01T00:00:00Z")),
+        ("/destroyed", json!([])),
+        ("/destroyed/0", json!("local:1111111111111111")),
+        ("/keys/1/former_keks", json!([])),
+        ("/keys/1/former_keks/0", json!("local:1111111111111111")),
+    ] {
+        let mut altered = document.clone();
+        *altered.pointer_mut(pointer).unwrap() = value;
+        assert_refused(&altered, "was altered or damaged").await;
+    }
+    for (holder, member) in [("", "slower_until"), ("", "destroyed"), ("/keys/1", "former_keks")] {
+        let mut altered = document.clone();
+        altered.pointer_mut(holder).unwrap().as_object_mut().unwrap().remove(member).unwrap();
+        assert_refused(&altered, "was altered or damaged").await;
+    }
+}
+
+#[tokio::test]
 async fn without_a_primary_key_a_service_reads_but_does_not_write() {
     let secret = SecretKey::generate().unwrap();
     let key = DataKey::new(&secret);

@@ -122,11 +122,12 @@ fn list(keyring: &Keyring, output: &Output) -> Result<(), Failure> {
     for entry in keyring.keys() {
         let _ = writeln!(
             text,
-            "{}  {:9}  made {}  {}{}",
+            "{}  {:9}  made {}  {}{}{}",
             entry.id(),
             entry.state(),
             entry.created(),
             entry.kek(),
+            before(entry),
             next(keyring, entry)
         );
     }
@@ -136,6 +137,14 @@ fn list(keyring: &Keyring, output: &Output) -> Result<(), Failure> {
     let keys: Vec<_> = keyring.keys().iter().map(|entry| entry_json(keyring, entry)).collect();
     let due: Vec<_> = due.iter().map(ToString::to_string).collect();
     output.data(&text, &json!({"name": keyring.name(), "revision": keyring.revision(), "keys": keys, "due": due}))
+}
+
+/// Which key-encryption keys must end too before old copies of the keyring are dead.
+fn before(entry: &KeyEntry) -> String {
+    match entry.former_keks() {
+        [] => String::new(),
+        keks => format!(" (before: {})", keks.join(", ")),
+    }
 }
 
 /// When the next step of a key can be taken.
@@ -162,6 +171,7 @@ fn entry_json(keyring: &Keyring, entry: &KeyEntry) -> Value {
         "relieved": entry.relieved().map(|moment| moment.to_string()),
         "clean_scans": entry.clean_scans().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "kek": entry.kek(),
+        "former_keks": entry.former_keks(),
         "receipt": entry.receipt(),
         "promotable_at": keyring.promotable_at(id).ok().map(|moment| moment.to_string()),
         "scannable_at": keyring.scannable_at(id).ok().flatten().map(|moment| moment.to_string()),
