@@ -10,27 +10,21 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use fieldseal::keys::LocalKek;
 use program::{Place, text};
 use serde_json::Value;
 
 const TABLE: [&str; 5] =
     ["--policy=policy.toml", "--table=customers", "--column=name", "--column=tel=phone", "--format=json"];
+const INIT: [&str; 7] = ["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"];
+const NO_WAITS: [&str; 5] = ["--refresh=0", "--lease=0", "--longest-request=0", "--clock-skew=0", "--rehearsal=0"];
 
 #[test]
 fn a_table_is_encrypted_and_its_key_rotated_by_commands_alone() {
     let place = Place::new();
-    let made = place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);
+    let made = place.run(&[&INIT[..], &NO_WAITS].concat());
     let old = made["keys"][0]["id"].as_str().unwrap().to_owned();
-    assert_eq!((made["keys"][0]["state"].as_str(), made["revision"].as_u64()), (Some("primary"), Some(1)));
-    place.run(&[
-        "keys",
-        "timing",
-        "--refresh=0",
-        "--lease=0",
-        "--longest-request=0",
-        "--clock-skew=0",
-        "--rehearsal=0",
-    ]);
+    assert_eq!((made["keys"][0]["state"].as_str(), made["revision"].as_u64()), (Some("primary"), Some(2)));
     place.sql(
         "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, tel TEXT);
         INSERT INTO customers VALUES (1, 'Tan Wei Ming', '+65 9123 4567'), (2, '陈伟明', NULL)",
@@ -75,9 +69,7 @@ fn a_table_is_encrypted_and_its_key_rotated_by_commands_alone() {
 #[test]
 fn a_scan_that_cannot_tell_what_is_under_the_key_is_not_recorded_as_clean() {
     let place = Place::new();
-    place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);
-    let timing = ["--refresh=0", "--lease=0", "--longest-request=0", "--clock-skew=0", "--rehearsal=0"];
-    place.run(&[&["keys", "timing"], &timing[..]].concat());
+    place.run(&[&INIT[..], &NO_WAITS].concat());
     place.sql(
         "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, tel TEXT);
         INSERT INTO customers VALUES (1, 'Tan Wei Ming', NULL)",
@@ -110,7 +102,7 @@ fn a_scan_that_cannot_tell_what_is_under_the_key_is_not_recorded_as_clean() {
 #[test]
 fn a_step_before_its_time_and_a_key_still_needed_are_refused() {
     let place = Place::new();
-    place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);
+    place.run(&INIT);
     let added = place.run(&["keys", "add"]);
     let [old, new] = [0, 1].map(|index: usize| added["keys"][index]["id"].as_str().unwrap().to_owned());
     let said = place.refused(&["keys", "promote", &new], 1);
@@ -130,6 +122,38 @@ fn a_step_before_its_time_and_a_key_still_needed_are_refused() {
             .refused(&["keys", "shred", "local:0000000000000000", "--receipt", "x", "--yes"], 1)
             .contains("nothing to shred")
     );
+}
+
+#[test]
+fn shorter_times_leave_the_waits_of_those_that_replicas_may_still_keep_to() {
+    let place = Place::new();
+    place.run(&INIT);
+    let timing = ["keys", "timing", "--refresh=1", "--lease=1", "--longest-request=1", "--clock-skew=0"];
+    place.run(&timing);
+    let added = place.run(&["keys", "add"]);
+    let new = added["keys"][1]["id"].as_str().unwrap();
+    thread::sleep(Duration::from_millis(2100));
+    assert!(place.refused(&["keys", "promote", new], 1).contains("cannot promote"));
+
+    // Where there are no replicas yet, there is nothing to wait for.
+    let place = Place::new();
+    place.run(&[&INIT[..], &timing[2..]].concat());
+    let added = place.run(&["keys", "add"]);
+    thread::sleep(Duration::from_millis(2100));
+    place.run(&["keys", "promote", added["keys"][1]["id"].as_str().unwrap()]);
+}
+
+#[test]
+fn every_key_encryption_key_that_wrapped_a_key_is_named() {
+    let place = Place::new();
+    let made = place.run(&INIT);
+    let former = made["keys"][0]["kek"].as_str().unwrap();
+    LocalKek::create_file(place.path("other")).unwrap();
+    let listed = place.run(&["keys", "rewrap", "--from", former, "--kek", "file:kek,file:other"]);
+    assert_eq!(listed["keys"][0]["former_keks"], serde_json::json!([former]));
+    assert_ne!(listed["keys"][0]["kek"], former);
+    let listed = place.command(&["keys", "list", "--kek", "file:kek,file:other"]).output().unwrap();
+    assert!(text(&listed.stdout).contains(&format!("(before: {former})")));
 }
 
 #[test]
@@ -156,7 +180,7 @@ fn a_call_that_makes_no_sense_ends_with_code_2_and_never_repeats_a_key() {
 #[test]
 fn documents_go_through_a_pipe_and_come_back_byte_for_byte() {
     let place = Place::new();
-    place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);
+    place.run(&INIT);
     let lines =
         "{\"id\": 1, \"phone\":  \"+65 9123 4567\", \"x\": 1.10}\n\n{\"phone\": null}\r\n[{\"name\":\"陈伟明\"}]";
     let stored = place.piped(&["encrypt", "--policy", "policy.toml"], lines.as_bytes());
@@ -177,7 +201,7 @@ fn documents_go_through_a_pipe_and_come_back_byte_for_byte() {
 #[test]
 fn an_old_keyring_put_back_is_noticed_by_the_witness() {
     let place = Place::new();
-    place.run(&["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"]);
+    place.run(&INIT);
     let old = fs::read(place.path("keyring.json")).unwrap();
     place.run(&["keys", "add", "--witness", "seen"]);
     place.run(&["keys", "list", "--witness", "seen"]);

@@ -69,7 +69,7 @@ impl Keyring {
 
     /// Sets the times of the fleet. A longer lease or refresh period is in force for a replica when it has read it, and a
     /// shorter one too: until the old one has passed for every replica, the waits of a rotation follow the old one. A
-    /// keyring that was never stored has no replicas, and the first change to a new one is taken for a part of making it.
+    /// keyring that was never stored has no replicas, so set them before its first [`save`](Self::save).
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Keyring {
         let former = self.timing();
         let is_shorter =
             timing.before_promotion() < former.before_promotion() || timing.before_scan() < former.before_scan();
-        if is_shorter && self.stored().is_some() && self.revision() > 1 {
+        if is_shorter && self.stored().is_some() {
             let at = Timestamp::from(now);
             let slower = self.document.slower;
             let later = |end: Timestamp, held: Option<Timestamp>| held.map_or(end, |held| held.max(end));

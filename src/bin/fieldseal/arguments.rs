@@ -1,10 +1,11 @@
 //! The commands and their options.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use fieldseal::keys::KeyId;
+use fieldseal::keys::{KeyId, Timing};
 
 use crate::output::Format;
 
@@ -84,6 +85,8 @@ pub(crate) enum KeysCommand {
         /// Makes the key-encryption key file as well, with 32 random bytes.
         #[arg(long)]
         create_kek: bool,
+        #[command(flatten)]
+        times: TimingArguments,
     },
     /// Shows the keys, what is due, and when each step can be taken.
     List,
@@ -139,23 +142,11 @@ pub(crate) enum KeysCommand {
     },
     /// Has the newest key-encryption key wrap the key that authenticates the keyring.
     Authenticate,
-    /// Sets the times of the fleet, in seconds.
+    /// Sets the times of the fleet, in seconds. The waits of a rotation follow longer times that were set before, until
+    /// those have passed.
     Timing {
-        /// How often a replica reads the keyring again.
-        #[arg(long)]
-        refresh: Option<u64>,
-        /// How long a replica goes on encrypting after its last reading; 0 for a single process, which needs no lease.
-        #[arg(long)]
-        lease: Option<u64>,
-        /// The longest that one request or job takes.
-        #[arg(long)]
-        longest_request: Option<u64>,
-        /// By how much the clocks differ.
-        #[arg(long)]
-        clock_skew: Option<u64>,
-        /// How long a key stays disabled before it can be forgotten.
-        #[arg(long)]
-        rehearsal: Option<u64>,
+        #[command(flatten)]
+        times: TimingArguments,
     },
     /// Sets when keys are due, in days. What is not given is never due.
     Schedule {
@@ -166,6 +157,41 @@ pub(crate) enum KeysCommand {
         #[arg(long)]
         lifetime: Option<u64>,
     },
+}
+
+/// The times of the fleet, in seconds.
+#[derive(Args)]
+pub(crate) struct TimingArguments {
+    /// How often a replica reads the keyring again, in seconds.
+    #[arg(long)]
+    pub(crate) refresh: Option<u64>,
+    /// How long a replica goes on encrypting after its last reading; 0 for a single process, which needs no lease.
+    #[arg(long)]
+    pub(crate) lease: Option<u64>,
+    /// The longest that one request or job takes.
+    #[arg(long)]
+    pub(crate) longest_request: Option<u64>,
+    /// By how much the clocks differ.
+    #[arg(long)]
+    pub(crate) clock_skew: Option<u64>,
+    /// How long a key stays disabled before it can be forgotten.
+    #[arg(long)]
+    pub(crate) rehearsal: Option<u64>,
+}
+
+impl TimingArguments {
+    /// `timing`, with what is given in its place.
+    pub(crate) fn over(&self, timing: Timing) -> Timing {
+        let set = |given: Option<u64>, time| given.map_or(time, Duration::from_secs);
+        let lease = |lease| Some(Duration::from_secs(lease)).filter(|lease| !lease.is_zero());
+        Timing {
+            refresh: set(self.refresh, timing.refresh),
+            lease: self.lease.map_or(timing.lease, lease),
+            longest_request: set(self.longest_request, timing.longest_request),
+            clock_skew: set(self.clock_skew, timing.clock_skew),
+            rehearsal: set(self.rehearsal, timing.rehearsal),
+        }
+    }
 }
 
 /// A table and what opens it.

@@ -16,13 +16,17 @@ const DAY: u64 = 86_400;
 
 pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(), Failure> {
     let KeysArguments { keyring: location, by, why, yes, command } = arguments;
-    if let KeysCommand::Init { name, create_kek } = &command {
+    if let KeysCommand::Init { name, create_kek, times } = &command {
         if *create_kek {
             LocalKek::create_file(file_of(location.kek.last())?)?;
         }
         location.prepare().await?;
         let keyring = Keyring::create(name, &*location.newest().await?).await?;
         let mut keyring = signed(keyring, by.as_deref(), &why)?;
+        let timing = times.over(keyring.timing());
+        if timing != keyring.timing() {
+            keyring.set_timing(timing)?;
+        }
         keyring.save(&*location.store().await?).await?;
         return list(&keyring, output);
     }
@@ -90,14 +94,8 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
             keyring.authenticate_by(&*location.newest().await?).await?;
             "the keyring is authenticated by the newest key-encryption key".to_owned()
         }
-        KeysCommand::Timing { refresh, lease, longest_request, clock_skew, rehearsal } => {
-            let (seconds, mut timing) = (Duration::from_secs, keyring.timing());
-            timing.refresh = refresh.map_or(timing.refresh, seconds);
-            timing.lease = lease.map_or(timing.lease, |lease| Some(seconds(lease)).filter(|lease| !lease.is_zero()));
-            timing.longest_request = longest_request.map_or(timing.longest_request, seconds);
-            timing.clock_skew = clock_skew.map_or(timing.clock_skew, seconds);
-            timing.rehearsal = rehearsal.map_or(timing.rehearsal, seconds);
-            keyring.set_timing(timing)?;
+        KeysCommand::Timing { times } => {
+            keyring.set_timing(times.over(keyring.timing()))?;
             "the times of the fleet are set".to_owned()
         }
         KeysCommand::Schedule { rotate_every, lifetime } => {
