@@ -135,8 +135,12 @@ fn shorter_times_leave_the_waits_of_those_that_replicas_may_still_keep_to() {
     thread::sleep(Duration::from_millis(2100));
     assert!(place.refused(&["keys", "promote", new], 1).contains("cannot promote"));
 
-    // Where there are no replicas yet, there is nothing to wait for.
+    // Times that do not fit each other are refused before a key is made, so that the next try finds none in its way.
     let place = Place::new();
+    assert!(place.refused(&[&INIT[..], &["--refresh=600"]].concat(), 1).contains("shorter than its refresh period"));
+    assert!(!place.path("kek").exists() && !place.path("keyring.json").exists());
+
+    // Where there are no replicas yet, there is nothing to wait for.
     place.run(&[&INIT[..], &timing[2..]].concat());
     let added = place.run(&["keys", "add"]);
     thread::sleep(Duration::from_millis(2100));

@@ -62,10 +62,13 @@ impl Timing {
         self.lease.unwrap_or_default() + self.longest_request + self.clock_skew
     }
 
+    /// Checks that the times can work together, as [`Keyring::set_timing`](super::Keyring::set_timing) does.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Keyring`] where the lease is shorter than the refresh period, or a time cannot be stored.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    /// [`ErrorKind::Keyring`] where the lease is shorter than the refresh period, there is a lease and no
+    /// `longest_request`, or a time is not in whole seconds or over 100 years.
+    pub fn check(&self) -> Result<(), Error> {
         let Self { refresh, lease, longest_request, clock_skew, rehearsal } = *self;
         let lease = lease.unwrap_or(refresh);
         if lease < refresh {

@@ -159,23 +159,23 @@ pub(crate) enum KeysCommand {
     },
 }
 
-/// The times of the fleet, in seconds.
+/// The times of the fleet.
 #[derive(Args)]
 pub(crate) struct TimingArguments {
-    /// How often a replica reads the keyring again, in seconds.
-    #[arg(long)]
+    /// How often a replica reads the keyring again.
+    #[arg(long, value_name = "SECONDS")]
     pub(crate) refresh: Option<u64>,
     /// How long a replica goes on encrypting after its last reading; 0 for a single process, which needs no lease.
-    #[arg(long)]
+    #[arg(long, value_name = "SECONDS")]
     pub(crate) lease: Option<u64>,
     /// The longest that one request or job takes.
-    #[arg(long)]
+    #[arg(long, value_name = "SECONDS")]
     pub(crate) longest_request: Option<u64>,
     /// By how much the clocks differ.
-    #[arg(long)]
+    #[arg(long, value_name = "SECONDS")]
     pub(crate) clock_skew: Option<u64>,
     /// How long a key stays disabled before it can be forgotten.
-    #[arg(long)]
+    #[arg(long, value_name = "SECONDS")]
     pub(crate) rehearsal: Option<u64>,
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use fieldseal::Timestamp;
-use fieldseal::keys::{KeyEntry, KeyState, Keyring, LocalKek, Schedule};
+use fieldseal::keys::{KeyEntry, KeyState, Keyring, LocalKek, Schedule, Timing};
 use serde_json::{Value, json};
 
 use crate::arguments::{KeysArguments, KeysCommand};
@@ -17,13 +17,15 @@ const DAY: u64 = 86_400;
 pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(), Failure> {
     let KeysArguments { keyring: location, by, why, yes, command } = arguments;
     if let KeysCommand::Init { name, create_kek, times } = &command {
+        // Before anything is made that stays.
+        let timing = times.over(Timing::default());
+        timing.check()?;
         if *create_kek {
             LocalKek::create_file(file_of(location.kek.last())?)?;
         }
         location.prepare().await?;
         let keyring = Keyring::create(name, &*location.newest().await?).await?;
         let mut keyring = signed(keyring, by.as_deref(), &why)?;
-        let timing = times.over(keyring.timing());
         if timing != keyring.timing() {
             keyring.set_timing(timing)?;
         }
