@@ -209,7 +209,7 @@ impl Job {
                 let (plan, database) = (self.plan.clone(), database.clone());
                 let (shape, lease, at) = (Arc::clone(shape), Arc::clone(&lease), at.clone());
                 Following(tokio::spawn(async move {
-                    tokio::time::sleep(pause).await;
+                    rest(pause).await;
                     plan.prepare(&database, &shape, &lease, at).await
                 }))
             });
@@ -243,7 +243,7 @@ impl Job {
             if !self.tell(work) {
                 return Ok(());
             }
-            tokio::time::sleep(pause).await;
+            rest(pause).await;
         }
     }
 
@@ -264,6 +264,13 @@ impl Job {
         #[expect(clippy::cast_precision_loss, reason = "pauses, not counts")]
         let [due, longest] = [rows as f64 / rate, 2.0 * seen as f64 / rate].map(Duration::from_secs_f64);
         due.saturating_sub(work.started.elapsed()).min(longest)
+    }
+}
+
+/// Waits for `pause`. No time at all is not waited for: the timer would round it up to its next tick.
+async fn rest(pause: Duration) {
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -5,6 +5,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Transaction};
 
 use super::database::{Batch, Claim, Lease, Shape, Statements, Step, fault, key_of_text, key_to_text};
+use super::postgres_sql::is_integer;
 use super::row::{Cell, Change, Row, RowKey};
 use super::table::{Content, EncryptedTable};
 use crate::error::Error;
@@ -195,8 +196,14 @@ impl Batch for Transaction<'_, Postgres> {
             return Ok(Vec::new());
         }
         let mut query: Query<'_, Postgres, PgArguments> = sqlx::query(AssertSqlSafe(shape.update()));
-        for part in 0..shape.key.len() {
-            query = query.bind(changes.iter().map(|change| change.old.key[part].as_text()).collect::<Vec<_>>());
+        for (part, (_, kind)) in shape.key.iter().enumerate() {
+            let parts = changes.iter().map(|change| change.old.key[part].as_text());
+            query = if is_integer(kind) {
+                let wrong = |_| shape.table.fault("has a key of whole numbers that came as something else");
+                query.bind(parts.map(|part| part.parse().map_err(wrong)).collect::<Result<Vec<i64>, Error>>()?)
+            } else {
+                query.bind(parts.collect::<Vec<_>>())
+            };
         }
         for column in 0..shape.types.len() {
             let old = changes.iter().map(|change| &change.old.cells[column]);

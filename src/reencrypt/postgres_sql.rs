@@ -91,7 +91,7 @@ impl Shape {
         let mut place = 0;
         for (index, (name, kind)) in self.key.iter().enumerate() {
             place += 1;
-            arrays.push(format!("${place}::text[]"));
+            arrays.push(format!("${place}::{}[]", if is_integer(kind) { "bigint" } else { "text" }));
             names.push(format!("k{index}"));
             conditions.push(format!("t.{} = v.k{index}::{kind}", quoted(name)));
         }
@@ -117,4 +117,9 @@ impl Shape {
             conditions.join(" AND ")
         )
     }
+}
+
+/// Returns whether `kind` is a type of keys that go to the database as numbers, which costs it less than texts do.
+pub(super) fn is_integer(kind: &str) -> bool {
+    matches!(kind, "smallint" | "integer" | "bigint")
 }
