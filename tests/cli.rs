@@ -7,6 +7,8 @@
 mod program;
 
 use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ const TABLE: [&str; 5] =
     ["--policy=policy.toml", "--table=customers", "--column=name", "--column=tel=phone", "--format=json"];
 const INIT: [&str; 7] = ["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"];
 const NO_WAITS: [&str; 5] = ["--refresh=0", "--lease=0", "--longest-request=0", "--clock-skew=0", "--rehearsal=0"];
+const SHORT_LEASE: [&str; 5] = ["--refresh=1", "--lease=3", "--longest-request=1", "--clock-skew=0", "--rehearsal=1"];
 
 #[test]
 fn a_table_is_encrypted_and_its_key_rotated_by_commands_alone() {
@@ -200,6 +203,46 @@ fn documents_go_through_a_pipe_and_come_back_byte_for_byte() {
     assert_eq!((bad.status.code(), text(&bad.stdout).lines().count()), (Some(1), 1));
     let said = text(&bad.stderr);
     assert!(said.contains("line 2") && !said.contains("secret"), "{said}");
+}
+
+#[test]
+fn a_change_of_the_keyring_ends_no_command_that_goes_on_for_long() {
+    let place = Place::new();
+    let made = place.run(&[&INIT[..], &SHORT_LEASE].concat());
+    let old = made["keys"][0]["id"].as_str().unwrap();
+    let values: Vec<_> = (0..150).map(|id| format!("({id}, 'Tan {id}')")).collect();
+    place.sql(&format!(
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, tel TEXT);
+        INSERT INTO customers (id, name) VALUES {}",
+        values.join(", ")
+    ));
+    let piped = |command: &mut Command| {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let slow = ["reencrypt", "--encrypt-plaintext", "--rate=25", "--batch=5"];
+    let job = piped(&mut place.command(&[&slow[..], &TABLE].concat()));
+    let mut pipe = piped(&mut place.command(&["encrypt", "--policy", "policy.toml"]));
+    let mut lines = pipe.stdin.take().unwrap();
+    for line in 0..20 {
+        lines.write_all(b"{\"phone\": \"1\"}\n").unwrap();
+        if line == 2 {
+            let added = place.run(&["keys", "add"]);
+            place.run(&["keys", "promote", added["keys"][1]["id"].as_str().unwrap(), "--without-waiting", "--yes"]);
+        }
+        thread::sleep(Duration::from_millis(300));
+    }
+    drop(lines);
+    let [pipe, job] = [pipe, job].map(|process| process.wait_with_output().unwrap());
+    assert!(pipe.status.success(), "{}", text(&pipe.stderr));
+    // The key that was promoted meanwhile is taken up.
+    let stored = text(&pipe.stdout);
+    let key_of = |line: &str| line["{\"phone\": \"fs1.".len()..][..12].to_owned();
+    assert_eq!(stored.lines().count(), 20);
+    assert_ne!(stored.lines().next().map(key_of), stored.lines().last().map(key_of));
+    assert!(job.status.success(), "{}", text(&job.stderr));
+    let scan: Value = serde_json::from_slice(&job.stdout).unwrap();
+    let keys: Vec<_> = scan["scan"]["tokens"].as_array().unwrap().iter().map(|tokens| &tokens["key"]).collect();
+    assert!(keys.len() == 2 && keys.iter().any(|key| *key == old), "{scan}");
 }
 
 #[test]

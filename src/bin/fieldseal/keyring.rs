@@ -60,6 +60,8 @@ impl KeyringArguments {
             .map_err(|error| Failure::Failed(format!("the policy `{}` cannot be read: {error}", policy.display())))?;
         let policy = Policy::from_toml(&text)?;
         let keys = Keys::open(self.store().await?, self.services().await?).await?;
+        // A change of the keyring must not end a command that takes longer than the lease.
+        tokio::spawn(keys.keep_fresh(tokio::time::sleep));
         let cipher = FieldCipher::new(policy, keys);
         Ok(match tenant {
             Some(tenant) => cipher.in_scope(Scope::new().tenant(tenant))?,
