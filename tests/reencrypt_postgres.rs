@@ -93,6 +93,12 @@ async fn plaintext_that_begins_like_a_token_is_encrypted() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_token_that_was_cut_short_is_never_encrypted_as_plaintext() {
+    table_evidence::a_token_that_was_cut_short_is_never_encrypted_as_plaintext(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
 async fn an_index_comes_moves_and_goes_with_its_value() {
     table_indexes::an_index_comes_moves_and_goes_with_its_value(TestDatabase::postgres().await).await;
 }

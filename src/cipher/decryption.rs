@@ -72,6 +72,12 @@ impl Decryption {
         tokens.decrypt(cipher.place(field), token, |id| key_for(id, keys, cipher))
     }
 
+    /// Returns whether `id` is that of a key of the keyring, also one that came since the keys were taken.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn knows(&self, id: KeyId) -> bool {
+        self.keys.knows(id) || self.cipher.keys().current().knows(id)
+    }
+
     /// Takes the keys anew where a document or a row ends, so that what goes on for hours sees keys come and go.
     pub(super) fn renew(&mut self) {
         if self.term.is_over() {

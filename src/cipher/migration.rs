@@ -174,10 +174,18 @@ impl Migration {
         Ok(())
     }
 
-    /// Returns whether `text`, which begins like a token, is taken for one. What has not the form of a token is plaintext
-    /// where plaintext is encrypted, and anywhere else a token that was broken.
+    /// Returns whether `text`, which begins like a token, is taken for one. What is neither a token nor a damaged one is
+    /// plaintext where plaintext is encrypted, and anywhere else a token that was broken.
     fn is_token(&self, text: &[u8]) -> bool {
-        self.direction != Direction::Encrypt || token::recognize(text).is_some()
+        self.direction != Direction::Encrypt || token::recognize(text).is_some() || self.is_damaged(text)
+    }
+
+    /// Returns whether `text` is of the characters of a token alone and names a key of the keyring, as what is left of a
+    /// token that was cut short does: no plaintext begins so by chance.
+    fn is_damaged(&self, text: &[u8]) -> bool {
+        let is_of_token = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        text[TEXT_MARK.len()..].iter().all(is_of_token)
+            && token::claimed_key_id(text).is_some_and(|id| self.decryption.knows(id))
     }
 
     /// Returns whether a document failed because it cannot be read: it is no JSON, too deep, or has a longer value where

@@ -102,6 +102,12 @@ impl KeySet {
         self.keyring().and_then(|keyring| keyring.entry(id)).map(KeyEntry::state)
     }
 
+    /// Returns whether `id` is that of a key here or in the keyring, whatever it may do.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn knows(&self, id: KeyId) -> bool {
+        self.find(id).is_some() || self.state_of(id).is_some()
+    }
+
     fn find(&self, id: KeyId) -> Option<&Arc<DataKey>> {
         self.keys.iter().find(|(other, _)| *other == id).map(|(_, key)| key)
     }

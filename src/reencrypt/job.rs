@@ -68,7 +68,9 @@ impl Job {
         Self::new(table, Direction::Reencrypt)
     }
 
-    /// Encrypts a table that holds plaintext. Values that are tokens already are left alone.
+    /// Encrypts a table that holds plaintext. Values that are tokens already are left alone, and so is what is left of a
+    /// token that was cut short or changed: it is reported as a value that does not open. Text that begins like a token
+    /// and names no key of the keyring is plaintext.
     ///
     /// Meanwhile the layer must take tokens and plaintext: see
     /// [`Field::allow_plaintext_until`](crate::Field::allow_plaintext_until).

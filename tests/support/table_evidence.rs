@@ -122,3 +122,43 @@ pub(crate) async fn plaintext_that_begins_like_a_token_is_encrypted(database: Te
     broken.replace_range(60..61, if &broken[60..61] == "A" { "B" } else { "A" });
     lenient.decrypt_json(format!(r#"{{"name":"{broken}"}}"#).as_bytes()).unwrap_err();
 }
+
+pub(crate) async fn a_token_that_was_cut_short_is_never_encrypted_as_plaintext(database: TestDatabase) {
+    let mut keychain = Keychain::new(database.path("keyring.json")).await;
+    let [old, _] = keychain.ids();
+    let binary = if database.is_postgres() { "bytea" } else { "BLOB" };
+    database
+        .run(&format!("CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, phone {binary}, profile TEXT)"))
+        .await;
+    let cipher = keychain.cipher().await;
+    let token = cipher.encrypt_value("name", "Tan").unwrap();
+    let unknown = format!("fs1.AQ{}", "A".repeat(98));
+    let documents = [&token[..60], &token[..15]].map(|name| format!(r#"{{"contact":{{"name":"{name}"}}}}"#));
+    let [damaged, too_short] = documents;
+    database
+        .run(&format!(
+            "INSERT INTO customers VALUES (1, '{}', NULL, NULL), (2, '{}', NULL, NULL), (3, NULL, NULL, '{damaged}'),
+                (4, '{} x', NULL, NULL), (5, '{}', NULL, NULL), (6, '{unknown}', NULL, NULL), (7, NULL, NULL, '{too_short}')",
+            &token[..100],
+            &token[..16],
+            &token[..100],
+            &token[..15]
+        ))
+        .await;
+    // Under whichever key it is, and whatever that may still do.
+    keychain.rotate().await;
+    let table = super::tables::customers(&keychain.cipher().await);
+    let report = Job::encrypt_plaintext(table.clone()).run(database.pool().await).await.unwrap();
+    let places = |places: &[fieldseal::reencrypt::Place]| {
+        places.iter().map(|place| (place.key.clone(), place.field.clone())).collect::<Vec<_>>()
+    };
+    let damaged = ["1", "2", "3"].map(|key| (key.to_owned(), "name".to_owned()));
+    assert_eq!((report.moved(), report.found().unreadable_under(old)), (4, 3));
+    assert_eq!(places(report.found().unreadable_places()), damaged);
+    let names = database.column("name", "customers", "id").await;
+    assert_eq!(names["1"].as_deref(), Some(&token[..100]));
+
+    let found = scan(&database, &table).await;
+    assert_eq!((found.plaintexts().count(), found.unreadable(), found.unreadable_under(old)), (0, 3, 3));
+    assert_eq!(places(found.unreadable_places()), damaged);
+}
