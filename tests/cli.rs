@@ -18,6 +18,7 @@ use serde_json::Value;
 
 const TABLE: [&str; 5] =
     ["--policy=policy.toml", "--table=customers", "--column=name", "--column=tel=phone", "--format=json"];
+const PART: [&str; 4] = ["--policy=policy.toml", "--table=customers", "--column=tel=phone", "--format=json"];
 const INIT: [&str; 7] = ["keys", "init", "--name", "customers", "--create-kek", "--kek", "file:kek"];
 const NO_WAITS: [&str; 5] = ["--refresh=0", "--lease=0", "--longest-request=0", "--clock-skew=0", "--rehearsal=0"];
 const SHORT_LEASE: [&str; 5] = ["--refresh=1", "--lease=3", "--longest-request=1", "--clock-skew=0", "--rehearsal=1"];
@@ -100,6 +101,34 @@ fn a_scan_that_cannot_tell_what_is_under_the_key_is_not_recorded_as_clean() {
     place.sql("UPDATE customers SET name = NULL");
     place.run(&scan);
     assert_eq!(clean_scans(), 1);
+}
+
+#[test]
+fn a_scan_that_leaves_fields_of_the_policy_out_says_so_and_is_no_evidence() {
+    let place = Place::new();
+    place.run(&[&INIT[..], &NO_WAITS].concat());
+    place.sql("CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, tel TEXT, profile TEXT)");
+    let added = place.run(&["keys", "add"]);
+    let [old, new] = [0, 1].map(|index: usize| added["keys"][index]["id"].as_str().unwrap().to_owned());
+    place.run(&["keys", "promote", &new]);
+    thread::sleep(Duration::from_millis(1100));
+    let clean_scans = || place.run(&["keys", "list"])["keys"][0]["clean_scans"].as_array().unwrap().len();
+
+    let scan = place.command(&[&["scan"], &PART[..]].concat()).output().unwrap();
+    let found: Value = serde_json::from_slice(&scan.stdout).unwrap();
+    assert_eq!((scan.status.code(), &found["fields_left_out"]), (Some(0), &serde_json::json!(["name"])));
+    assert!(text(&scan.stderr).contains("the policy names `name` too"), "{}", text(&scan.stderr));
+    let record = ["scan", "--record", &old];
+    let said = place.refused(&[&record[..], &PART].concat(), 2);
+    assert!(said.contains("--only-these-fields") && clean_scans() == 0, "{said}");
+    let reencrypt = place.command(&[&["reencrypt"], &PART[..]].concat()).output().unwrap();
+    assert!(text(&reencrypt.stderr).contains("the policy names `name` too"), "{}", text(&reencrypt.stderr));
+
+    // A document can hold every field.
+    place.run(&[&record[..], &PART[..3], &["--document=profile"]].concat());
+    assert_eq!(clean_scans(), 1);
+    place.run(&[&record[..], &PART[..3], &["--only-these-fields"]].concat());
+    assert_eq!(clean_scans(), 2);
 }
 
 #[test]

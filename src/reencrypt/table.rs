@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::cipher::{FieldCipher, Migration};
 use crate::error::{Error, ErrorKind};
-use crate::policy::FieldIndex;
+use crate::policy::{Field, FieldIndex};
 
 /// A table with the columns that hold tokens, and the cipher that opens them.
 ///
@@ -96,6 +96,18 @@ impl EncryptedTable {
     pub fn document(mut self, name: impl Into<String>) -> Self {
         self.columns.push(Column { name: name.into(), content: Content::Document });
         self
+    }
+
+    /// Returns the fields of the policy that no column added so far holds: a scan sees nothing of them. A document may
+    /// hold any field.
+    #[must_use]
+    pub fn fields_left_out(&self) -> Vec<&str> {
+        let holds = |column: &Column, name: &str| match column.content {
+            Content::Field(field) => self.cipher.policy().field(field).name() == name,
+            Content::Document => true,
+        };
+        let is_left_out = |name: &&str| !self.columns.iter().any(|column| holds(column, name));
+        self.cipher.policy().fields().iter().map(Field::name).filter(is_left_out).collect()
     }
 
     /// The name of the table as SQL takes it.

@@ -230,6 +230,9 @@ pub(crate) struct ScanArguments {
     /// scanned. Refused where something found does not tell under which key it is.
     #[arg(long, value_name = "KEY")]
     pub(crate) record: Option<KeyId>,
+    /// Records a scan whose columns and documents leave out fields of the policy, since nothing holds those.
+    #[arg(long, requires = "record")]
+    pub(crate) only_these_fields: bool,
 }
 
 #[derive(Args)]

@@ -15,8 +15,15 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 pub(crate) async fn scan(arguments: ScanArguments, output: &Output) -> Result<(), Failure> {
-    let ScanArguments { table: location, dump, record } = arguments;
+    let ScanArguments { table: location, dump, record, only_these_fields } = arguments;
     let table = location.table().await?;
+    warn_of_fields_left_out(&table, output);
+    if let Some(key) = record.filter(|_| !only_these_fields && !table.fields_left_out().is_empty()) {
+        return Err(Failure::Usage(format!(
+            "such a scan is no evidence for key {key}: give a --column or --document for every field of the policy, or \
+             --only-these-fields where nothing holds the others"
+        )));
+    }
     let scan = match dump {
         Some(path) if path.as_os_str() == "-" => table.scan_dump(io::stdin().lock())?,
         Some(path) => {
@@ -25,7 +32,7 @@ pub(crate) async fn scan(arguments: ScanArguments, output: &Output) -> Result<()
         }
         None => table.scan(location.database().await?).await?,
     };
-    output.data(&scan.to_string(), &scan_json(&scan))?;
+    output.data(&scan.to_string(), &scan_json(&table, &scan))?;
     if let Some(key) = record {
         let (tokens, unknown) = (scan.tokens_under(key), scan.unreadable_without_key());
         if tokens == 0 && unknown > 0 {
@@ -46,6 +53,7 @@ pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) ->
     let ReencryptArguments { table: location, encrypt_plaintext, dangerous_decrypt, dry_run, batch, rate, worker, yes } =
         arguments;
     let (table, database) = (location.table().await?, location.database().await?);
+    warn_of_fields_left_out(&table, output);
     let mut job = if dangerous_decrypt {
         output.confirm(
             &format!("The values of `{}` become readable for everybody.", location.table),
@@ -85,8 +93,7 @@ pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) ->
         report.contended()
     ));
     let scan = if dry_run { report.found().clone() } else { table.scan(database).await? };
-    let json =
-        json!({"moved": report.moved(), "contended": report.contended(), "dry_run": dry_run, "scan": scan_json(&scan)});
+    let json = json!({"moved": report.moved(), "contended": report.contended(), "dry_run": dry_run, "scan": scan_json(&table, &scan)});
     output.data(&scan.to_string(), &json)?;
     if dry_run || dangerous_decrypt { Ok(()) } else { is_clean(&scan) }
 }
@@ -96,7 +103,15 @@ fn is_clean(scan: &Scan) -> Result<(), Failure> {
     if scan.plaintexts().next().is_none() && scan.unreadable() == 0 { Ok(()) } else { Err(Failure::Found) }
 }
 
-fn scan_json(scan: &Scan) -> Value {
+fn warn_of_fields_left_out(table: &EncryptedTable, output: &Output) {
+    let fields: Vec<_> = table.fields_left_out().iter().map(|field| format!("`{field}`")).collect();
+    if !fields.is_empty() {
+        let fields = fields.join(", ");
+        output.say(&format!("warning: the policy names {fields} too, which no --column and no --document here holds"));
+    }
+}
+
+fn scan_json(table: &EncryptedTable, scan: &Scan) -> Value {
     let tokens: Vec<_> = scan
         .tokens()
         .map(|(field, key, count)| json!({"field": field, "key": key.to_string(), "count": count}))
@@ -107,6 +122,7 @@ fn scan_json(scan: &Scan) -> Value {
     };
     json!({
         "rows": scan.rows(),
+        "fields_left_out": table.fields_left_out(),
         "tokens": tokens,
         "plaintexts": plaintexts,
         "plaintext_places": places(scan.plaintext_places()),
