@@ -144,7 +144,13 @@ fn a_step_before_its_time_and_a_key_still_needed_are_refused() {
     );
     assert!(place.refused(&["keys", "promote", &new, "--without-waiting"], 2).contains("--yes"));
     place.run(&["keys", "promote", &new, "--without-waiting", "--yes"]);
-    place.run(&["keys", "disable", &old]);
+    // Disabled now, it would be missed by whoever reads; that takes the same evidence as its end.
+    let said = place.refused(&["keys", "disable", &old], 1);
+    assert!(said.contains("2 clean scans are missing") && said.contains("--without-scans"), "{said}");
+    let listed = place.run(&["keys", "list"]);
+    assert!(said.contains(listed["keys"][0]["scannable_at"].as_str().unwrap()), "{said}");
+    assert_eq!(listed["keys"][0]["state"], "enabled");
+    place.run(&["keys", "disable", &old, "--without-scans"]);
     assert!(place.refused(&["keys", "forget", &old, "--yes"], 1).contains("it takes 2"));
     assert!(place.refused(&["keys", "disable", &new], 1).contains("promote another key first"));
     let lost = place.run(&["keys", "forget", &old, "--with-everything-under-it", "--tokens", "12", "--yes"]);

@@ -3,15 +3,12 @@
 use std::time::SystemTime;
 
 use super::change::{is_line, shortened};
-use super::key_entry::KeyEntry;
+use super::key_entry::{KeyEntry, SCANS_NEEDED};
 use super::keyring::Keyring;
 use super::state::KeyState;
 use crate::crypto::key_id::KeyId;
 use crate::error::Error;
 use crate::timestamp::Timestamp;
-
-/// How many clean scans it takes to forget a key.
-const SCANS_NEEDED: usize = 2;
 
 impl Keyring {
     /// Returns from when on a scan for the key `id` proves anything: when the last replica has stopped writing under
@@ -93,7 +90,7 @@ impl Keyring {
     pub(super) fn forget_at(&mut self, id: KeyId, now: SystemTime) -> Result<(), Error> {
         self.check_change(id, KeyState::Forgotten)?;
         let entry = self.known(id)?;
-        if entry.relieved.is_some() && entry.clean_scans.len() < SCANS_NEEDED {
+        if entry.scans_missing() > 0 {
             let found = entry.clean_scans.len();
             let message = format!("cannot forget key {id} after {found} clean scans: it takes {SCANS_NEEDED}");
             return Err(self.too_early(&format!("{message}, so that nothing is lost that somebody needs")));

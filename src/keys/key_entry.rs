@@ -44,6 +44,9 @@ pub struct KeyEntry {
     pub(super) receipt: Option<String>,
 }
 
+/// How many clean scans it takes to forget a key.
+pub(super) const SCANS_NEEDED: usize = 2;
+
 impl KeyEntry {
     /// Returns the id that tokens under this key carry: the first 8 bytes of its commitment.
     #[must_use]
@@ -87,6 +90,12 @@ impl KeyEntry {
     #[must_use]
     pub fn clean_scans(&self) -> &[Timestamp] {
         &self.clean_scans
+    }
+
+    /// Returns how many clean scans are missing before the key can be forgotten: none for one that was never primary.
+    #[must_use]
+    pub fn scans_missing(&self) -> usize {
+        if self.relieved.is_some() { SCANS_NEEDED.saturating_sub(self.clean_scans.len()) } else { 0 }
     }
 
     /// Returns the name of the key-encryption key that wraps, or wrapped, this key.

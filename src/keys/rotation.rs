@@ -153,7 +153,8 @@ impl Keyring {
 
     /// Makes a pending or enabled key refuse to decrypt. It can be [enabled](Keyring::enable) again, so this is the
     /// rehearsal of its end: whoever still needs it gets an error and raises an alarm
-    /// ([`AuditKind::DisabledKeyUsed`](crate::audit::AuditKind::DisabledKeyUsed)).
+    /// ([`AuditKind::DisabledKeyUsed`](crate::audit::AuditKind::DisabledKeyUsed)). It asks for no evidence: where
+    /// [clean scans are missing](KeyEntry::scans_missing), what is still stored under the key cannot be read meanwhile.
     ///
     /// # Errors
     ///

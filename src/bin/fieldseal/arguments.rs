@@ -102,10 +102,13 @@ pub(crate) enum KeysCommand {
         #[arg(long)]
         without_waiting: bool,
     },
-    /// Makes a key refuse to decrypt: the rehearsal of its end.
+    /// Makes a key refuse to decrypt: the rehearsal of its end, when two clean scans have shown that nothing needs it.
     Disable {
         /// The key.
         key: KeyId,
+        /// Disables it without the evidence. What is still stored under it cannot be read until it is enabled again.
+        #[arg(long)]
+        without_scans: bool,
     },
     /// Lets a disabled key decrypt again.
     Enable {

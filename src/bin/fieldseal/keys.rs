@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use fieldseal::Timestamp;
-use fieldseal::keys::{KeyEntry, KeyState, Keyring, LocalKek, Schedule, Timing};
+use fieldseal::keys::{KeyEntry, KeyId, KeyState, Keyring, LocalKek, Schedule, Timing};
 use serde_json::{Value, json};
 
 use crate::arguments::{KeysArguments, KeysCommand};
@@ -49,7 +49,10 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
             keyring.promote(key)?;
             format!("key {key} encrypts from now on; re-encrypt, and scan for the one before")
         }
-        KeysCommand::Disable { key } => {
+        KeysCommand::Disable { key, without_scans } => {
+            if !without_scans {
+                check_evidence(&keyring, key)?;
+            }
             keyring.disable(key)?;
             let rehearsal = keyring.timing().rehearsal.as_secs();
             format!("key {key} is disabled; forget it in {rehearsal} seconds, if nothing misses it")
@@ -109,6 +112,18 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
     keyring.save(&*location.store().await?).await?;
     output.say(&next);
     list(&keyring, output)
+}
+
+/// Refuses to disable a key that something stored may still need.
+fn check_evidence(keyring: &Keyring, key: KeyId) -> Result<(), Failure> {
+    let is_unshown = |entry: &&KeyEntry| entry.state() == KeyState::Enabled && entry.scans_missing() > 0;
+    let Some(entry) = keyring.keys().iter().find(|entry| entry.id() == key).filter(is_unshown) else { return Ok(()) };
+    let earliest = keyring.scannable_at(key)?.map(|moment| format!(" from {moment} on")).unwrap_or_default();
+    Err(Failure::Failed(format!(
+        "cannot disable key {key}: {} clean scans are missing, which count{earliest}, and what is still stored under it \
+         could not be read meanwhile; re-encrypt and scan for it, or disable it all the same with --without-scans",
+        entry.scans_missing()
+    )))
 }
 
 fn signed(keyring: Keyring, by: Option<&str>, why: &str) -> Result<Keyring, Failure> {
