@@ -220,6 +220,25 @@ fn a_call_that_makes_no_sense_ends_with_code_2_and_never_repeats_a_key() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_never_repeated() {
+    let place = Place::new();
+    place.run(&INIT);
+    let key = fs::read_to_string(place.path("kek")).unwrap().trim_end().to_owned();
+    for (kind, says) in [("file", "the path of a file"), ("env", "the name of an environment variable")] {
+        let said = place.refused(&["keys", "list", "--kek", &format!("{kind}:{key}")], 1);
+        assert!(said.contains(says) && !said.contains(&key[..20]), "{said}");
+    }
+    let address = "postgres://shop:hunter2@localhost/shop";
+    let database = format!("--database-url={address}");
+    let scan = [&["scan", &database], &TABLE[..4]].concat();
+    let keyring = |address: &str| place.refused(&["keys", "list", "--keyring", address], 2);
+    let (in_variable, other) = (format!("postgres:{address}"), address.replace("postgres", "postgresql"));
+    for said in [place.refused(&scan, 2), keyring(address), keyring(&in_variable), keyring(&other)] {
+        assert!(said.contains("never") && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn documents_go_through_a_pipe_and_come_back_byte_for_byte() {
     let place = Place::new();
     place.run(&INIT);

@@ -59,7 +59,8 @@ impl LocalKek {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Keyring`], and the message names the path and never the content.
+    /// [`ErrorKind::Keyring`], and the message names the path and never the content; nor the path where there is no such
+    /// file and it may be the key itself.
     ///
     /// # Example
     ///
@@ -74,6 +75,9 @@ impl LocalKek {
     /// ```
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
+        if !path.exists() && may_be_key(&path.to_string_lossy()) {
+            return Err(misplaced("the path of a file"));
+        }
         let text = private_file::read(path, FILE, LONGEST_TEXT)?;
         Self::from_text(&text, || format!("the {FILE} `{}`", path.display()))
     }
@@ -85,9 +89,13 @@ impl LocalKek {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Keyring`], and the message names the variable and never its content.
+    /// [`ErrorKind::Keyring`], and the message names the variable and never its content; nor the variable where it is not
+    /// set and may be the key itself.
     pub fn from_env(variable: &str) -> Result<Self, Error> {
         let Some(text) = env::var_os(variable) else {
+            if may_be_key(variable) {
+                return Err(misplaced("the name of an environment variable"));
+            }
             let message = format!("the environment variable `{variable}` is not set: it holds the key-encryption key");
             return Err(Error::new(ErrorKind::Keyring, message));
         };
@@ -103,6 +111,9 @@ impl LocalKek {
     /// [`ErrorKind::Keyring`] where the file exists already, which is never overwritten, or cannot be written;
     /// [`ErrorKind::Randomness`].
     pub fn create_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        if decode(path.as_ref().as_os_str().as_encoded_bytes()).is_some() {
+            return Err(misplaced("the path of a file"));
+        }
         let secret = SecretKey::generate()?;
         private_file::create(path.as_ref(), FILE, &encode(&secret)[..])?;
         Ok(Self::new(&secret))
@@ -223,6 +234,19 @@ fn decode(text: &[u8]) -> Option<SecretKey> {
     (length == Ok(KEY_LENGTH)).then(|| SecretKey::from_bytes(&key))
 }
 
+/// Returns whether `text` has a part that may be a secret: so many characters of base64 or hexadecimal digits in a row.
+fn may_be_key(text: &str) -> bool {
+    let is_of_key = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
+    text.split(|c| !is_of_key(c)).any(|run| run.len() >= KEY_LENGTH)
+}
+
+/// What is found in the place of `what` is not repeated.
+fn misplaced(what: &str) -> Error {
+    let message =
+        format!("{what} is expected where there is what names none: it may be the key itself, so it is not shown");
+    Error::new(ErrorKind::Keyring, message)
+}
+
 const FILE: &str = "key-encryption key file";
 /// 32 bytes as base64 with padding.
 const ENCODED_LENGTH: usize = 44;
@@ -236,6 +260,8 @@ const WRAPPED_LENGTH: usize = 1 + NONCE_LENGTH + KEY_LENGTH + TAG_LENGTH;
 #[cfg(test)]
 #[expect(clippy::format_collect, reason = "a test may be slow")]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
 
     fn kek() -> LocalKek {
@@ -285,6 +311,20 @@ mod tests {
             "AQABAgMEBQYHCAkKCwwNDg8QERITFBUWF+DRkU80mU/g1LLY4H7gVvV32VmjqDxz8zLGp0KiXQRnn2iM4JFObOzLmYQ2kCoIyA==";
         let wrapped = STANDARD.decode(vector).unwrap().into();
         assert_eq!(kek().open(&wrapped, &context()).unwrap().expose_secret(), &[9; 32]);
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_its_name_is_not_repeated() {
+        let key = STANDARD.encode([0xfb; 32]);
+        for key in [key.clone(), key.replace(['+', '/'], "A"), format!("./{key}"), "0f".repeat(32)] {
+            let errors = [LocalKek::from_file(&key).unwrap_err(), LocalKek::from_env(&key).unwrap_err()];
+            for error in errors {
+                assert!(!error.to_string().contains(&key[2..]) && error.source().is_none(), "{error}");
+            }
+        }
+        assert!(!LocalKek::create_file(&key).unwrap_err().to_string().contains(&key));
+        assert!(LocalKek::from_file("no/such/kek").unwrap_err().to_string().contains("no/such/kek"));
+        assert!(LocalKek::from_env("NO_SUCH_KEK").unwrap_err().to_string().contains("NO_SUCH_KEK"));
     }
 
     #[test]

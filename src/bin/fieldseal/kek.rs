@@ -102,7 +102,7 @@ fn pkcs11(rest: &str) -> Result<Box<dyn KeyService>, Failure> {
     };
     let (token, object, module, source) = (part("token")?, part("object")?, part("module-path")?, part("pin-source")?);
     let source = source.strip_prefix("file:").ok_or_else(usage)?;
-    let unreadable = |error| Failure::Failed(format!("the file of the PIN, `{source}`, cannot be read: {error}"));
+    let unreadable = |error| Failure::Failed(format!("the file of the PIN cannot be read: {error}"));
     let pin = zeroize::Zeroizing::new(std::fs::read_to_string(source).map_err(unreadable)?);
     let unusable = |error| Failure::Failed(format!("the module `{module}` cannot be used: {error}"));
     let context = Pkcs11::new(&module).map_err(unusable)?;

@@ -15,6 +15,10 @@ impl KeyringArguments {
     pub(crate) async fn store(&self) -> Result<Box<dyn KeyringStore>, Failure> {
         let missing = || Failure::Usage("which keyring? Give --keyring FILE, or set FIELDSEAL_KEYRING".to_owned());
         let keyring = self.keyring.as_deref().ok_or_else(missing)?;
+        if keyring.contains("://") {
+            // Not repeated: it may have a password in it.
+            return Err(usage());
+        }
         let store: Box<dyn KeyringStore> = match keyring.strip_prefix("postgres:") {
             Some(place) => Box::new(table(place).await?),
             None => Box::new(KeyringFile::new(keyring)),
@@ -70,13 +74,30 @@ impl KeyringArguments {
     }
 }
 
+fn usage() -> Failure {
+    Failure::Usage("a keyring in PostgreSQL is named as postgres:VARIABLE/NAME, never by its address".to_owned())
+}
+
 /// The keyring in PostgreSQL at `VARIABLE/NAME`. The address stands in the environment, since it may have a password in
 /// it.
 async fn table(place: &str) -> Result<KeyringTable, Failure> {
-    let usage = || Failure::Usage("a keyring in PostgreSQL is named as postgres:VARIABLE/NAME".to_owned());
     let (variable, name) = place.split_once('/').ok_or_else(usage)?;
-    let missing = |_| Failure::Usage(format!("the address of the keyring is expected in the variable {variable}"));
+    let address = address_in(variable, "the keyring")?;
     let unreachable = |_| Failure::Failed(format!("the database in {variable} cannot be reached, or refuses"));
-    let pool = sqlx::PgPool::connect(&env::var(variable).map_err(missing)?).await.map_err(unreachable)?;
+    let pool = sqlx::PgPool::connect(&address).await.map_err(unreachable)?;
     Ok(KeyringTable::new(pool, name))
+}
+
+/// The address of `what` in the environment variable `variable`. What cannot be the name of one is not repeated, for it may
+/// be the address itself, with its password.
+pub(crate) fn address_in(variable: &str, what: &str) -> Result<String, Failure> {
+    let is_name = !variable.is_empty() && variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !is_name {
+        let message =
+            format!("the address of {what} is expected in an environment variable: give its name, never the address");
+        return Err(Failure::Usage(message));
+    }
+    let missing =
+        |_| Failure::Usage(format!("the address of {what} is expected in the environment variable {variable}"));
+    env::var(variable).map_err(missing)
 }

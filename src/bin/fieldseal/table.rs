@@ -1,6 +1,5 @@
 //! `fieldseal scan` and `fieldseal reencrypt`.
 
-use std::env;
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
 use crate::arguments::{ReencryptArguments, ScanArguments, TableArguments};
 use crate::failure::Failure;
+use crate::keyring::address_in;
 use crate::output::Output;
 
 pub(crate) async fn scan(arguments: ScanArguments, output: &Output) -> Result<(), Failure> {
@@ -149,10 +149,7 @@ impl TableArguments {
     /// The address stands in the environment, since it may have a password in it.
     async fn database(&self) -> Result<Database, Failure> {
         let variable = &self.database_url;
-        let missing = |_| {
-            Failure::Usage(format!("the address of the database is expected in the environment variable {variable}"))
-        };
-        let url = env::var(variable).map_err(missing)?;
+        let url = address_in(variable, "the database")?;
         let unreachable = |what: &str| Failure::Failed(format!("the database in {variable} {what}"));
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let pool = sqlx::PgPool::connect(&url).await;
