@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use fieldseal::keys::LocalKek;
+use fieldseal::keys::{KeyService as _, LocalKek};
 use program::{Place, text};
 use serde_json::Value;
 
@@ -191,11 +191,35 @@ fn every_key_encryption_key_that_wrapped_a_key_is_named() {
     let made = place.run(&INIT);
     let former = made["keys"][0]["kek"].as_str().unwrap();
     LocalKek::create_file(place.path("other")).unwrap();
-    let listed = place.run(&["keys", "rewrap", "--from", former, "--kek", "file:kek,file:other"]);
+    let listed = place.run(&["keys", "rewrap", "--from", former, "--kek", "file:kek,file:other", "--yes"]);
     assert_eq!(listed["keys"][0]["former_keks"], serde_json::json!([former]));
     assert_ne!(listed["keys"][0]["kek"], former);
     let listed = place.command(&["keys", "list", "--kek", "file:kek,file:other"]).output().unwrap();
     assert!(text(&listed.stdout).contains(&format!("(before: {former})")));
+}
+
+#[test]
+fn a_key_encryption_key_that_replicas_may_lack_is_asked_for_and_told_of() {
+    let place = Place::new();
+    let first = place.run(&INIT)["keys"][0]["kek"].as_str().unwrap().to_owned();
+    let second = LocalKek::create_file(place.path("other")).unwrap();
+    let add = ["keys", "add", "--kek", "file:kek,file:other"];
+    let said = place.refused(&add, 2);
+    assert!(said.contains("every replica and every command first") && said.contains(second.name()), "{said}");
+    assert_eq!(place.run(&["keys", "list"])["keys"].as_array().unwrap().len(), 1);
+    let added = place.run(&[&add[..], &["--yes"]].concat());
+    assert_eq!(added["keys"][1]["kek_given"], true);
+    // It is known by now.
+    place.run(&add);
+
+    // Whoever lacks it is told, though the keyring itself can still be read.
+    let output = place.command(&["keys", "list"]).output().unwrap();
+    let (listed, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success() && said.matches(second.name()).count() == 2 && !said.contains(&first), "{said}");
+    assert_eq!(listed.matches("(not among --kek)").count(), 2, "{listed}");
+    let id = added["keys"][1]["id"].as_str().unwrap();
+    let promoted = place.command(&["keys", "promote", id, "--without-waiting", "--yes"]).output().unwrap();
+    assert!(promoted.status.success() && text(&promoted.stderr).contains("which --kek does not name"));
 }
 
 #[test]

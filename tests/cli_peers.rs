@@ -133,7 +133,7 @@ fn an_epoch_in_vault_is_begun_ended_and_destroyed_by_commands() {
     };
     let made = good(&old, &["keys", "init", "--name", "customers"]);
     let first = made["keys"][0]["id"].as_str().unwrap();
-    let added = good(&both, &["keys", "add"]);
+    let added = good(&both, &["keys", "add", "--yes"]);
     let second = added["keys"][1]["id"].as_str().unwrap();
     good(&both, &["keys", "promote", second, "--without-waiting", "--yes"]);
     good(&both, &["keys", "authenticate"]);

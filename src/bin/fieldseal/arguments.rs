@@ -92,7 +92,8 @@ pub(crate) enum KeysCommand {
     List,
     /// Shows who changed the keyring, when, and why.
     Log,
-    /// Adds a pending key under the newest key-encryption key.
+    /// Adds a pending key under the newest key-encryption key. Every replica needs that one first, or it can no longer open
+    /// the keyring.
     Add,
     /// Makes a key the one that encrypts.
     Promote {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use fieldseal::Timestamp;
-use fieldseal::keys::{KeyEntry, KeyId, KeyState, Keyring, LocalKek, Schedule, Timing};
+use fieldseal::keys::{KeyEntry, KeyId, KeyService, KeyServices, KeyState, Keyring, LocalKek, Schedule, Timing};
 use serde_json::{Value, json};
 
 use crate::arguments::{KeysArguments, KeysCommand};
@@ -30,14 +30,24 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
             keyring.set_timing(timing)?;
         }
         keyring.save(&*location.store().await?).await?;
-        return list(&keyring, output);
+        return list(&keyring, &location.services().await?, output);
     }
     let mut keyring = signed(location.load().await?, by.as_deref(), &why)?;
+    let given = location.services().await?;
+    for entry in keyring.keys().iter().filter(|entry| !opens(&given, entry)) {
+        let (kek, id) = (entry.kek(), entry.id());
+        output.say(&format!(
+            "warning: key {id} is wrapped by `{kek}`, which --kek does not name: whatever has only what it names cannot \
+             open this keyring"
+        ));
+    }
     let next = match command {
-        KeysCommand::Init { .. } | KeysCommand::List => return list(&keyring, output),
+        KeysCommand::Init { .. } | KeysCommand::List => return list(&keyring, &given, output),
         KeysCommand::Log => return log(&keyring, output),
         KeysCommand::Add => {
-            let key = keyring.add_key(&*location.newest().await?).await?;
+            let newest = location.newest().await?;
+            confirm_new_kek(&keyring, &*newest, yes, output)?;
+            let key = keyring.add_key(&*newest).await?;
             format!("key {key} is pending; promote it from {} on", keyring.promotable_at(key)?)
         }
         KeysCommand::Promote { key, without_waiting: true } => {
@@ -92,11 +102,15 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
             format!("{} keys of `{name}` are shredded", keys.len())
         }
         KeysCommand::Rewrap { from } => {
-            let count = keyring.rewrap(&from, location.services().await?, &*location.newest().await?).await?;
+            let newest = location.newest().await?;
+            confirm_new_kek(&keyring, &*newest, yes, output)?;
+            let count = keyring.rewrap(&from, location.services().await?, &*newest).await?;
             format!("{count} keys were wrapped again")
         }
         KeysCommand::Authenticate => {
-            keyring.authenticate_by(&*location.newest().await?).await?;
+            let newest = location.newest().await?;
+            confirm_new_kek(&keyring, &*newest, yes, output)?;
+            keyring.authenticate_by(&*newest).await?;
             "the keyring is authenticated by the newest key-encryption key".to_owned()
         }
         KeysCommand::Timing { times } => {
@@ -111,7 +125,23 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
     };
     keyring.save(&*location.store().await?).await?;
     output.say(&next);
-    list(&keyring, output)
+    list(&keyring, &given, output)
+}
+
+/// Whether one of `given` unwraps the key, where it may decrypt.
+fn opens(given: &KeyServices<'_>, entry: &KeyEntry) -> bool {
+    !entry.state().can_decrypt() || given.find(entry.kek()).is_some()
+}
+
+/// Asks before the first key is wrapped by a key-encryption key that replicas may not have.
+fn confirm_new_kek(keyring: &Keyring, kek: &dyn KeyService, yes: bool, output: &Output) -> Result<(), Failure> {
+    let is_known = keyring.keys().iter().any(|entry| entry.state().can_decrypt() && entry.kek() == kek.name());
+    let question = format!(
+        "Nothing is wrapped by `{}` yet. Give it to every replica and every command first, beside the key-encryption keys \
+         that they have: from now on nothing opens the keyring without it, also while a new key is pending.",
+        kek.name()
+    );
+    output.confirm(&question, "replicas have it", yes || is_known)
 }
 
 /// Refuses to disable a key that something stored may still need.
@@ -131,25 +161,26 @@ fn signed(keyring: Keyring, by: Option<&str>, why: &str) -> Result<Keyring, Fail
     Ok(keyring.by(&by.map_or_else(user, str::to_owned), why)?)
 }
 
-fn list(keyring: &Keyring, output: &Output) -> Result<(), Failure> {
+fn list(keyring: &Keyring, given: &KeyServices<'_>, output: &Output) -> Result<(), Failure> {
     let due = keyring.due(SystemTime::now());
     let mut text = format!("keyring {} at revision {}\n", keyring.name(), keyring.revision());
     for entry in keyring.keys() {
         let _ = writeln!(
             text,
-            "{}  {:9}  made {}  {}{}{}",
+            "{}  {:9}  made {}  {}{}{}{}",
             entry.id(),
             entry.state(),
             entry.created(),
             entry.kek(),
             before(entry),
+            if opens(given, entry) { "" } else { " (not among --kek)" },
             next(keyring, entry)
         );
     }
     for due in &due {
         let _ = writeln!(text, "due: {due}");
     }
-    let keys: Vec<_> = keyring.keys().iter().map(|entry| entry_json(keyring, entry)).collect();
+    let keys: Vec<_> = keyring.keys().iter().map(|entry| entry_json(keyring, given, entry)).collect();
     let due: Vec<_> = due.iter().map(ToString::to_string).collect();
     output.data(&text, &json!({"name": keyring.name(), "revision": keyring.revision(), "keys": keys, "due": due}))
 }
@@ -176,7 +207,7 @@ fn at(what: &str, moment: Option<Timestamp>) -> String {
     moment.map(|moment| format!("  {what} {moment} on")).unwrap_or_default()
 }
 
-fn entry_json(keyring: &Keyring, entry: &KeyEntry) -> Value {
+fn entry_json(keyring: &Keyring, given: &KeyServices<'_>, entry: &KeyEntry) -> Value {
     let id = entry.id();
     json!({
         "id": id.to_string(),
@@ -186,6 +217,7 @@ fn entry_json(keyring: &Keyring, entry: &KeyEntry) -> Value {
         "relieved": entry.relieved().map(|moment| moment.to_string()),
         "clean_scans": entry.clean_scans().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "kek": entry.kek(),
+        "kek_given": given.find(entry.kek()).is_some(),
         "former_keks": entry.former_keks(),
         "receipt": entry.receipt(),
         "promotable_at": keyring.promotable_at(id).ok().map(|moment| moment.to_string()),
