@@ -64,6 +64,15 @@ fn a_table_is_encrypted_and_its_key_rotated_by_commands_alone() {
     let added = log["changes"].as_array().unwrap().iter().find(|change| change["action"] == "added").unwrap();
     assert_eq!((added["by"].as_str(), added["why"].as_str()), (Some("alice@example.sg"), Some("quarterly rotation")));
 
+    // A worker that was killed holds what it had; whoever waits for it says so.
+    place.sql(
+        "UPDATE fieldseal_jobs SET finished = 0 WHERE job LIKE '%to key%';
+        UPDATE fieldseal_ranges SET done = 0, worker = 'dead', lease_until = (julianday('now') - 2440587.5) * 86400.0 + 2
+        WHERE job LIKE '%to key%'",
+    );
+    let waited = place.command(&[&["reencrypt"], &TABLE[..]].concat()).output().unwrap();
+    assert!(waited.status.success() && text(&waited.stderr).contains("another worker holds"), "{waited:?}");
+
     // And back, which asks first.
     let back = [&["reencrypt", "--dangerous-decrypt"], &TABLE[..4]].concat();
     assert!(place.refused(&back, 2).contains("readable for everybody"));
@@ -234,6 +243,8 @@ fn a_call_that_makes_no_sense_ends_with_code_2_and_never_repeats_a_key() {
         &["keys", "promote", "not-a-key"],
         &["keys", "forget", "0123456789abcdef", "--with-everything-under-it"],
         &["scan", "--policy", "policy.toml", "--table", "customers"],
+        &[&["reencrypt", "--rate=0"], &TABLE[..]].concat(),
+        &[&["reencrypt", "--batch=0"], &TABLE[..]].concat(),
     ] {
         let said = place.refused(arguments, 2);
         assert!(!said.contains(key), "{said}");

@@ -36,6 +36,11 @@ async fn a_job_that_was_stopped_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_job_is_given_up_with_the_statements_that_are_told() {
+    table_cases::a_job_is_given_up_with_the_statements_that_are_told(TestDatabase::sqlite().await).await;
+}
+
+#[tokio::test]
 async fn what_is_no_token_or_does_not_open_is_reported_and_left_alone() {
     table_cases::what_is_no_token_or_does_not_open_is_reported_and_left_alone(TestDatabase::sqlite().await).await;
 }

@@ -106,9 +106,10 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn busy(&self, job: &str) -> Error {
+        let name = job.replace('\'', "''");
         self.table.fault(format!(
-            "is being worked on by job `{job}`: let that one end first, or give it up by deleting it from \
-             `fieldseal_ranges` and `fieldseal_jobs`"
+            "is being worked on by job `{job}`: let that one end first, or give it up, which keeps what it has done: \
+             DELETE FROM fieldseal_ranges WHERE job = '{name}'; DELETE FROM fieldseal_jobs WHERE job = '{name}';"
         ))
     }
 }

@@ -1,6 +1,7 @@
 //! A job: a table, and where its values go.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -142,7 +143,7 @@ impl Job {
         self
     }
 
-    /// Calls `watch` after each batch. Where it returns false, the job stops there, and can be gone on with. For the time
+    /// Calls `watch` after each batch, and where it begins to [wait](Progress::waits) for other workers. Where it returns false, the job stops there, and can be gone on with. For the time
     /// that is left, the rows of the table are counted at the start.
     #[must_use]
     pub fn watch(mut self, watch: impl FnMut(Progress) -> bool + Send + 'static) -> Self {
@@ -176,15 +177,22 @@ impl Job {
         }
         let (job, worker) = (job_name(&shape, self.plan.direction)?, self.worker.take().map_or_else(drawn_name, Ok)?);
         database.begin(&shape, &job, self.range).await?;
+        let mut waits = false;
         loop {
             let seconds = i64::try_from(self.lease.as_secs()).unwrap_or(i64::MAX);
             match database.claim(&job, &worker, seconds).await? {
                 Claim::Taken(lease) => {
+                    waits = false;
                     if !self.work_on(database, &shape, lease, &mut work).await? {
                         return Ok(work.report);
                     }
                 }
-                Claim::Wait => tokio::time::sleep(WAIT).await,
+                Claim::Wait => {
+                    if !mem::replace(&mut waits, true) && !self.tell(&work, true) {
+                        return Ok(work.report);
+                    }
+                    tokio::time::sleep(WAIT).await;
+                }
                 Claim::Done => break,
             }
         }
@@ -223,7 +231,7 @@ impl Job {
             work.report.found.add(found);
             work.report.moved += moved;
             work.report.contended += contended;
-            if !self.tell(work) {
+            if !self.tell(work, false) {
                 return Ok(false);
             }
             let Some(following) = following else { return Ok(true) };
@@ -242,20 +250,20 @@ impl Job {
             work.report.moved += u64::try_from(changes.len()).unwrap_or(u64::MAX);
             let pause = self.pause(work, found.rows());
             work.report.found.add(found);
-            if !self.tell(work) {
+            if !self.tell(work, false) {
                 return Ok(());
             }
             rest(pause).await;
         }
     }
 
-    fn tell(&mut self, work: &Work) -> bool {
+    fn tell(&mut self, work: &Work, waits: bool) -> bool {
         let elapsed = work.started.elapsed();
         let rows = work.report.found.rows();
         #[expect(clippy::cast_precision_loss, reason = "a rate for a person to read")]
         let rows_per_second = rows as f64 / elapsed.as_secs_f64().max(0.001);
         let (moved, rows_in_table) = (work.report.moved, work.rows_in_table);
-        let progress = Progress { rows, rows_in_table, moved, rows_per_second, elapsed };
+        let progress = Progress { rows, rows_in_table, moved, rows_per_second, elapsed, waits };
         self.watch.as_mut().is_none_or(|watch| watch(progress))
     }
 

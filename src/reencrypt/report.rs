@@ -193,6 +193,9 @@ pub struct Progress {
     pub rows_per_second: f64,
     /// For how long it has worked.
     pub elapsed: Duration,
+    /// Whether other workers hold all that is left: it waits until they are done, or say nothing for as long as their
+    /// lease.
+    pub waits: bool,
 }
 
 impl Progress {

@@ -102,7 +102,9 @@ pub(crate) async fn a_job_that_was_stopped_goes_on_where_it_was(database: TestDa
     let other = Job::dangerous_decrypt_to_plaintext(table.clone()).run(database.pool().await).await.unwrap_err();
     assert_eq!(other.kind(), ErrorKind::Database);
     assert!(other.to_string().contains("is being worked on by job"), "{other}");
-    // What stopped holds its lease still; time passes.
+    // What stopped holds its lease still, which whoever watches is told; time passes.
+    let waiting = job().watch(|progress| !progress.waits).run(database.pool().await).await.unwrap();
+    assert_eq!(waiting.found().rows(), 0);
     database.run("UPDATE fieldseal_ranges SET worker = NULL").await;
     let expired = if database.is_postgres() { "'-infinity'" } else { "0" };
     database.run(&format!("UPDATE fieldseal_ranges SET lease_until = {expired}")).await;
@@ -110,6 +112,19 @@ pub(crate) async fn a_job_that_was_stopped_goes_on_where_it_was(database: TestDa
     assert_eq!(resumed.found().rows(), 30, "the first twenty are not looked at again");
     assert_eq!(stopped.moved() + resumed.moved(), 43);
     assert_eq!(scan(&database, &table).await.plaintexts().count(), 0);
+}
+
+pub(crate) async fn a_job_is_given_up_with_the_statements_that_are_told(database: TestDatabase) {
+    let keychain = filled(&database, 50).await;
+    let table = customers(&keychain.cipher().await);
+    let job = Job::encrypt_plaintext(table.clone()).batch_size(10);
+    job.watch(|progress| progress.rows < 20).run(database.pool().await).await.unwrap();
+    let undo = || Job::dangerous_decrypt_to_plaintext(table.clone());
+    let said = undo().run(database.pool().await).await.unwrap_err().to_string();
+    let (_, statements) = said.split_once("what it has done: ").unwrap();
+    database.run(statements).await;
+    undo().run(database.pool().await).await.unwrap();
+    assert_eq!(scan(&database, &table).await.tokens().count(), 0);
 }
 
 pub(crate) async fn what_is_no_token_or_does_not_open_is_reported_and_left_alone(database: TestDatabase) {

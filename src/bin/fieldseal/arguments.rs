@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use clap_complete::Shell;
 use fieldseal::keys::{KeyId, Timing};
 
@@ -254,10 +254,10 @@ pub(crate) struct ReencryptArguments {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// How many rows a transaction takes.
-    #[arg(long, default_value = "500")]
+    #[arg(long, default_value = "500", value_parser = value_parser!(u32).range(1..=5000))]
     pub(crate) batch: u32,
     /// At most so many rows a second.
-    #[arg(long)]
+    #[arg(long, value_parser = value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
     /// A name for this worker, under which it goes on after a crash.
     #[arg(long)]

@@ -16,6 +16,7 @@ pub(crate) enum Format {
     Json,
 }
 
+#[derive(Clone)]
 pub(crate) struct Output {
     format: Format,
 }

@@ -76,8 +76,13 @@ pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) ->
     let style = ProgressStyle::with_template("{spinner} {bar:30} {pos} of {len} rows, {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.enable_steady_tick(Duration::from_millis(100));
-    let shown = bar.clone();
+    let (shown, messages) = (bar.clone(), output.clone());
     job = job.watch(move |progress| {
+        if progress.waits {
+            let message = "waiting: another worker holds the rows that are left; one that was killed is given up a minute \
+                           after its last batch, and goes on at once under its own name (--worker)";
+            shown.suspend(|| messages.say(message));
+        }
         shown.set_length(progress.rows_in_table);
         shown.set_position(progress.rows);
         let (moved, rate) = (progress.moved, progress.rows_per_second);
