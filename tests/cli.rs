@@ -208,6 +208,30 @@ fn every_key_encryption_key_that_wrapped_a_key_is_named() {
 }
 
 #[test]
+fn a_scan_says_of_each_key_why_its_tokens_do_not_open() {
+    let place = Place::new();
+    let old = place.run(&[&INIT[..], &NO_WAITS].concat())["keys"][0]["id"].as_str().unwrap().to_owned();
+    place.sql(
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, tel TEXT);
+        INSERT INTO customers VALUES (1, 'Tan Wei Ming', NULL), (2, '陈伟明', NULL)",
+    );
+    place.run(&[&["reencrypt", "--encrypt-plaintext"], &TABLE[..4]].concat());
+    place.sql("UPDATE customers SET tel = name WHERE id = 1");
+    let scan = || place.command(&[&["scan"], &TABLE[..]].concat()).output().unwrap();
+    let said = text(&scan().stderr);
+    assert!(said.contains(&format!("1 tokens do not open: key {old} is there")), "{said}");
+
+    let added = place.run(&["keys", "add"]);
+    place.run(&["keys", "promote", added["keys"][1]["id"].as_str().unwrap()]);
+    place.run(&["keys", "disable", &old, "--without-scans"]);
+    let scan = scan();
+    let (found, said): (Value, _) = (serde_json::from_slice(&scan.stdout).unwrap(), text(&scan.stderr));
+    assert_eq!(found["unreadable_keys"], serde_json::json!([{"key": old, "count": 3}]));
+    assert!(said.contains(&format!("3 tokens do not open: key {old} is disabled")), "{said}");
+    assert_eq!(said.lines().count(), 1);
+}
+
+#[test]
 fn a_key_encryption_key_that_replicas_may_lack_is_asked_for_and_told_of() {
     let place = Place::new();
     let first = place.run(&INIT)["keys"][0]["kek"].as_str().unwrap().to_owned();

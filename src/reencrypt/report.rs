@@ -136,6 +136,12 @@ impl Scan {
         self.unreadable.get(&Some(id)).copied().unwrap_or_default()
     }
 
+    /// Returns the keys that they name, and how many name each. One of them may be disabled, forgotten or of another keyring,
+    /// or its tokens were changed or belong elsewhere.
+    pub fn unreadable_keys(&self) -> impl Iterator<Item = (KeyId, u64)> {
+        self.unreadable.iter().filter_map(|(id, &count)| Some(((*id)?, count)))
+    }
+
     /// Returns how many of them name no key: each may be under any.
     #[must_use]
     pub fn unreadable_without_key(&self) -> u64 {
@@ -167,7 +173,7 @@ impl fmt::Display for Scan {
         for Place { key, field } in &self.unreadable_places {
             writeln!(f, "a value of `{field}` that does not open, in row {key}")?;
         }
-        for (id, count) in self.unreadable.iter().filter_map(|(id, count)| Some((id.as_ref()?, count))) {
+        for (id, count) in self.unreadable_keys() {
             writeln!(f, "{count} tokens that do not open and name key {id}")?;
         }
         write!(f, "{} values that do not open", self.unreadable())?;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _};
 use std::time::Duration;
 
+use fieldseal::keys::{KeyEntry, KeyState};
 use fieldseal::reencrypt::{Database, EncryptedTable, Job, Scan};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ pub(crate) async fn scan(arguments: ScanArguments, output: &Output) -> Result<()
         None => table.scan(location.database().await?).await?,
     };
     output.data(&scan.to_string(), &scan_json(&table, &scan))?;
+    tell_reasons(&location, &scan, output).await?;
     if let Some(key) = record {
         let (tokens, unknown) = (scan.tokens_under(key), scan.unreadable_without_key());
         if tokens == 0 && unknown > 0 {
@@ -100,6 +102,7 @@ pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) ->
     let scan = if dry_run { report.found().clone() } else { table.scan(database).await? };
     let json = json!({"moved": report.moved(), "contended": report.contended(), "dry_run": dry_run, "scan": scan_json(&table, &scan)});
     output.data(&scan.to_string(), &json)?;
+    tell_reasons(&location, &scan, output).await?;
     if dry_run || dangerous_decrypt { Ok(()) } else { is_clean(&scan) }
 }
 
@@ -114,6 +117,26 @@ fn warn_of_fields_left_out(table: &EncryptedTable, output: &Output) {
         let fields = fields.join(", ");
         output.say(&format!("warning: the policy names {fields} too, which no --column and no --document here holds"));
     }
+}
+
+/// Says of each key that tokens name which do not open why that is, and what to do.
+async fn tell_reasons(location: &TableArguments, scan: &Scan, output: &Output) -> Result<(), Failure> {
+    if scan.unreadable_keys().next().is_none() {
+        return Ok(());
+    }
+    let keyring = location.keyring.load().await?;
+    for (key, count) in scan.unreadable_keys() {
+        let state = keyring.keys().iter().find(|entry| entry.id() == key).map(KeyEntry::state);
+        let reason = match state {
+            Some(KeyState::Disabled) => "is disabled: `fieldseal keys enable` lets it decrypt again",
+            Some(KeyState::Forgotten) => "was forgotten: only an older copy of the keyring opens what is under it",
+            Some(KeyState::Shredded) => "was shredded: nothing opens what is under it",
+            Some(_) => "is there: they were altered, or belong to another field, collection, tenant or record",
+            None => "is not in this keyring: look for a later revision, or for the keyring that it is from",
+        };
+        output.say(&format!("{count} tokens do not open: key {key} {reason}"));
+    }
+    Ok(())
 }
 
 fn scan_json(table: &EncryptedTable, scan: &Scan) -> Value {
@@ -132,6 +155,10 @@ fn scan_json(table: &EncryptedTable, scan: &Scan) -> Value {
         "plaintexts": plaintexts,
         "plaintext_places": places(scan.plaintext_places()),
         "unreadable": scan.unreadable(),
+        "unreadable_keys": scan
+            .unreadable_keys()
+            .map(|(key, count)| json!({"key": key.to_string(), "count": count}))
+            .collect::<Vec<_>>(),
         "unreadable_without_key": scan.unreadable_without_key(),
         "unreadable_places": places(scan.unreadable_places()),
     })
