@@ -49,10 +49,16 @@ fn a_table_is_encrypted_and_its_key_rotated_by_commands_alone() {
     place.run(&["keys", "promote", &new]);
     assert_eq!(place.run(&[&["reencrypt"], &TABLE[..4]].concat())["moved"].as_u64(), Some(2));
     thread::sleep(Duration::from_millis(1100));
-    for _ in 0..2 {
+    // The list says what can be done next, and when.
+    let listed = || text(&place.command(&["keys", "list"]).output().unwrap().stdout);
+    assert!(listed().contains("scan for it from"), "{}", listed());
+    for next in ["1 clean scan, scan for it again", "2 clean scans, disable it"] {
         place.run(&[&["scan", "--record", &old], &TABLE[..4]].concat());
+        assert!(listed().contains(next), "{}", listed());
     }
-    place.run(&["keys", "disable", &old]);
+    let disabled = place.run(&["keys", "disable", &old]);
+    let forgettable = disabled["keys"][0]["forgettable_at"].as_str().unwrap();
+    assert!(listed().contains(&format!("forget it from {forgettable} on\n")), "{}", listed());
     assert!(place.refused(&["keys", "forget", &old], 2).contains("confirm it with --yes"));
     let states = place.run(&["keys", "forget", &old, "--yes"]);
     assert_eq!(
@@ -160,6 +166,8 @@ fn a_step_before_its_time_and_a_key_still_needed_are_refused() {
     assert!(said.contains(listed["keys"][0]["scannable_at"].as_str().unwrap()), "{said}");
     assert_eq!(listed["keys"][0]["state"], "enabled");
     place.run(&["keys", "disable", &old, "--without-scans"]);
+    let listed = place.command(&["keys", "list"]).output().unwrap();
+    assert!(text(&listed.stdout).contains(" on, after 2 more clean scans"));
     assert!(place.refused(&["keys", "forget", &old, "--yes"], 1).contains("it takes 2"));
     assert!(place.refused(&["keys", "disable", &new], 1).contains("promote another key first"));
     let lost = place.run(&["keys", "forget", &old, "--with-everything-under-it", "--tokens", "12", "--yes"]);

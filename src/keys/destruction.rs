@@ -87,6 +87,18 @@ impl Keyring {
         self.forget_at(id, SystemTime::now())
     }
 
+    /// Returns from when on the disabled key `id` can be forgotten, where no [scans](KeyEntry::scans_missing) are missing.
+    /// Nothing for a key that is not disabled.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where the key is not in the keyring.
+    pub fn forgettable_at(&self, id: KeyId) -> Result<Option<Timestamp>, Error> {
+        let entry = self.known(id)?;
+        let is_disabled = entry.state == KeyState::Disabled;
+        Ok(is_disabled.then(|| entry.changed.after(self.timing().rehearsal)))
+    }
+
     pub(super) fn forget_at(&mut self, id: KeyId, now: SystemTime) -> Result<(), Error> {
         self.check_change(id, KeyState::Forgotten)?;
         let entry = self.known(id)?;

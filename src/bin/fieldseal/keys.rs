@@ -197,8 +197,19 @@ fn before(entry: &KeyEntry) -> String {
 fn next(keyring: &Keyring, entry: &KeyEntry) -> String {
     match entry.state() {
         KeyState::Pending => at("promote it from", keyring.promotable_at(entry.id()).ok()),
-        KeyState::Enabled => at("scan for it from", keyring.scannable_at(entry.id()).ok().flatten()),
-        KeyState::Disabled => format!("  {} clean scans", entry.clean_scans().len()),
+        KeyState::Enabled if entry.relieved().is_none() => String::new(),
+        KeyState::Enabled => match entry.clean_scans().len() {
+            0 => at("scan for it from", keyring.scannable_at(entry.id()).ok().flatten()),
+            _ if entry.scans_missing() > 0 => "  1 clean scan, scan for it again".to_owned(),
+            scans => format!("  {scans} clean scans, disable it"),
+        },
+        KeyState::Disabled => {
+            let missing = match entry.scans_missing() {
+                0 => String::new(),
+                missing => format!(", after {missing} more clean scans"),
+            };
+            format!("{}{missing}", at("forget it from", keyring.forgettable_at(entry.id()).ok().flatten()))
+        }
         _ => entry.receipt().map(|receipt| format!("  receipt: {receipt}")).unwrap_or_default(),
     }
 }
@@ -219,9 +230,11 @@ fn entry_json(keyring: &Keyring, given: &KeyServices<'_>, entry: &KeyEntry) -> V
         "kek": entry.kek(),
         "kek_given": given.find(entry.kek()).is_some(),
         "former_keks": entry.former_keks(),
+        "scans_missing": entry.scans_missing(),
         "receipt": entry.receipt(),
         "promotable_at": keyring.promotable_at(id).ok().map(|moment| moment.to_string()),
         "scannable_at": keyring.scannable_at(id).ok().flatten().map(|moment| moment.to_string()),
+        "forgettable_at": keyring.forgettable_at(id).ok().flatten().map(|moment| moment.to_string()),
     })
 }
 
