@@ -512,6 +512,16 @@ tag = "email"
     }
 
     #[test]
+    fn the_policies_that_are_shown_are_read() {
+        for page in [include_str!("../README.md"), include_str!("../src/docs/rotation.md")] {
+            let (_, shown) = page.split_once("```toml\n").unwrap();
+            let policy = Policy::from_toml(shown.split_once("```").unwrap().0).unwrap();
+            let names: Vec<_> = policy.fields().iter().map(Field::name).collect();
+            assert_eq!((policy.collection(), names), ("customers", vec!["phone", "card_last4"]));
+        }
+    }
+
+    #[test]
     fn what_is_left_out_has_the_defaults_of_the_builder() {
         let policy = Policy::from_toml("collection = \"c\"\n[fields.phone]\ntag = \"phone\"\n").unwrap();
         let cipher = cipher(policy);

@@ -5,3 +5,6 @@ pub mod index {}
 
 #[doc = include_str!("token.md")]
 pub mod token {}
+
+#[doc = include_str!("rotation.md")]
+pub mod rotation {}
