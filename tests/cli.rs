@@ -216,6 +216,24 @@ fn every_key_encryption_key_that_wrapped_a_key_is_named() {
 }
 
 #[test]
+fn a_key_encryption_key_in_a_file_ends_by_deletion_and_a_receipt() {
+    let place = Place::new();
+    let made = place.run(&[&INIT[..], &NO_WAITS].concat());
+    let [old, kek] = ["id", "kek"].map(|part| made["keys"][0][part].as_str().unwrap().to_owned());
+    LocalKek::create_file(place.path("other")).unwrap();
+    let both = |arguments: &[&str]| place.run(&[arguments, &["--kek=file:kek,file:other", "--yes"]].concat());
+    let added = both(&["keys", "add"]);
+    both(&["keys", "promote", added["keys"][1]["id"].as_str().unwrap()]);
+    both(&["keys", "authenticate"]);
+    both(&["keys", "forget", &old, "--with-everything-under-it", "--tokens=0"]);
+    let said = place.refused(&["keys", "shred", &kek, "--destroy", "--kek=file:kek,file:other", "--yes"], 1);
+    assert!(said.contains(&format!("`fieldseal keys shred {kek} --receipt")), "{said}");
+    fs::remove_file(place.path("kek")).unwrap();
+    let shred = ["keys", "shred", &kek, "--receipt", "deleted by Alice", "--kek=file:other", "--yes"];
+    assert_eq!(place.run(&shred)["keys"][0]["state"], "shredded");
+}
+
+#[test]
 fn a_scan_says_of_each_key_why_its_tokens_do_not_open() {
     let place = Place::new();
     let old = place.run(&[&INIT[..], &NO_WAITS].concat())["keys"][0]["id"].as_str().unwrap().to_owned();

@@ -73,7 +73,9 @@ pub trait KeyService: Send + Sync {
     /// [`ErrorKind::KeyService`]; unless implemented, always.
     fn destroy(&self) -> KeyServiceFuture<'_, String> {
         Box::pin(async {
-            Err(Error::key_service("this key-encryption key is not destroyed from here: destroy it where it is kept"))
+            let message = "this key-encryption key is not destroyed from here: destroy it where it is kept, and record that \
+                           with a receipt";
+            Err(Error::key_service(message))
         })
     }
 }

@@ -134,7 +134,8 @@ pub(crate) enum KeysCommand {
         /// What the key service said.
         #[arg(long, required_unless_present = "destroy")]
         receipt: Option<String>,
-        /// Has the key service destroy it now. It has to be one of --kek.
+        /// Has the key service destroy it now. It has to be one of --kek, and no file or variable: those you delete, and
+        /// say so with --receipt.
         #[arg(long, conflicts_with = "receipt")]
         destroy: bool,
     },

@@ -86,6 +86,7 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
         KeysCommand::Shred { name, receipt, destroy } => {
             let keys = keyring.shreddable(&name)?;
             let receipt = if destroy {
+                check_has_service(&name)?;
                 let question =
                     format!("`{name}` is destroyed, and {} keys with it in every copy of every keyring.", keys.len());
                 output.confirm(&question, &name, yes)?;
@@ -126,6 +127,17 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
     keyring.save(&*location.store().await?).await?;
     output.say(&next);
     list(&keyring, &given, output)
+}
+
+/// Refuses what no key service destroys.
+fn check_has_service(name: &str) -> Result<(), Failure> {
+    if !name.starts_with("local:") {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!(
+        "`{name}` is in a file or a variable, which no key service destroys: delete that, and every copy of it, and then \
+         record it with `fieldseal keys shred {name} --receipt \"what was deleted, by whom\" --yes`"
+    )))
 }
 
 /// Whether one of `given` unwraps the key, where it may decrypt.
