@@ -170,8 +170,12 @@ fn a_step_before_its_time_and_a_key_still_needed_are_refused() {
     assert!(text(&listed.stdout).contains(" on, after 2 more clean scans"));
     assert!(place.refused(&["keys", "forget", &old, "--yes"], 1).contains("it takes 2"));
     assert!(place.refused(&["keys", "disable", &new], 1).contains("promote another key first"));
-    let lost = place.run(&["keys", "forget", &old, "--with-everything-under-it", "--tokens", "12", "--yes"]);
-    assert_eq!(lost["keys"][0]["state"], "forgotten");
+    // The number is what was said, and nobody has counted.
+    let forget = ["keys", "forget", &old, "--with-everything-under-it", "--tokens", "12"];
+    assert!(place.refused(&forget, 2).contains("12 tokens, by --tokens alone"));
+    let lost = place.command(&[&forget[..], &["--yes"]].concat()).output().unwrap();
+    assert!(text(&lost.stderr).contains("the record says 12 tokens, as --tokens did"), "{}", text(&lost.stderr));
+    assert_eq!(place.run(&["keys", "list"])["keys"][0]["state"], "forgotten");
     assert!(
         place
             .refused(&["keys", "shred", "local:0000000000000000", "--receipt", "x", "--yes"], 1)

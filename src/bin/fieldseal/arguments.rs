@@ -123,7 +123,7 @@ pub(crate) enum KeysCommand {
         /// Drops it whatever is still stored under it. That is lost.
         #[arg(long, requires = "tokens")]
         with_everything_under_it: bool,
-        /// How many tokens the last scan found under it, which die with it.
+        /// How many tokens the last scan found under it, which die with it: for the record, and not counted again.
         #[arg(long)]
         tokens: Option<u64>,
     },

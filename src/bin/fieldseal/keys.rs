@@ -78,10 +78,12 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
         }
         KeysCommand::Forget { key, with_everything_under_it: true, tokens } => {
             let tokens = tokens.unwrap_or_default();
-            let question = format!("{tokens} tokens die with key {key}.");
+            let question = format!(
+                "Everything under key {key} dies with it: {tokens} tokens, by --tokens alone, since nothing is counted now."
+            );
             output.confirm(&question, &key.to_string(), yes)?;
             keyring.forget_with_everything_under_it(key, tokens)?;
-            format!("key {key} is forgotten, and {tokens} tokens with it")
+            format!("key {key} is forgotten with everything under it; the record says {tokens} tokens, as --tokens did")
         }
         KeysCommand::Shred { name, receipt, destroy } => {
             let keys = keyring.shreddable(&name)?;
