@@ -207,6 +207,26 @@ fn shorter_times_leave_the_waits_of_those_that_replicas_may_still_keep_to() {
 }
 
 #[test]
+fn a_keyring_that_cannot_be_made_leaves_no_key_behind() {
+    let place = Place::new();
+    let mut nowhere = place.command(&INIT);
+    assert_eq!(nowhere.env_remove("FIELDSEAL_KEYRING").output().unwrap().status.code(), Some(2));
+    for bad in [&["--keyring=no/such/keyring.json"][..], &["--why=a\nb"], &["--name="]] {
+        let init = if bad[0] == "--name=" { [&INIT[..2], bad, &INIT[4..]].concat() } else { [&INIT[..], bad].concat() };
+        place.refused(&init, 1);
+    }
+    assert!(!place.path("kek").exists());
+
+    // Without the option, it is named where there is no such file.
+    let said = place.refused(&["keys", "init", "--name", "customers"], 1);
+    assert!(said.contains("--create-kek makes"), "{said}");
+    assert!(!place.path("keyring.json").exists());
+    place.run(&INIT);
+    let said = place.refused(&[&INIT[..5], &["--kek", "file:other"]].concat(), 1);
+    assert!(said.contains("exists already") && !place.path("other").exists(), "{said}");
+}
+
+#[test]
 fn every_key_encryption_key_that_wrapped_a_key_is_named() {
     let place = Place::new();
     let made = place.run(&INIT);

@@ -37,6 +37,25 @@ impl KeyringArguments {
         }
     }
 
+    /// Refuses a keyring that is there already, or that could not be written.
+    pub(crate) async fn check_is_new(&self) -> Result<(), Failure> {
+        self.prepare().await?;
+        let store = self.store().await?;
+        let file = self.keyring.as_deref().filter(|keyring| !keyring.starts_with("postgres:")).map(Path::new);
+        if store.read().await.is_ok() || file.is_some_and(|path| path.symlink_metadata().is_ok()) {
+            return Err(Failure::Failed(format!("{} exists already: nothing was made", store.place())));
+        }
+        let directory = file.and_then(Path::parent).filter(|directory| !directory.as_os_str().is_empty());
+        match directory {
+            Some(directory) if !directory.is_dir() => {
+                let message =
+                    format!("there is no directory `{}` for the keyring: nothing was made", directory.display());
+                Err(Failure::Failed(message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) async fn services(&self) -> Result<KeyServices<'static>, Failure> {
         if self.kek.is_empty() {
             let message = "which key-encryption key? Give --kek file:PATH, or set FIELDSEAL_KEK_SPEC";

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use fieldseal::Timestamp;
-use fieldseal::keys::{KeyEntry, KeyId, KeyService, KeyServices, KeyState, Keyring, LocalKek, Schedule, Timing};
+use fieldseal::keys::{
+    KeyEntry, KeyId, KeyService, KeyServices, KeyState, Keyring, LocalKek, Schedule, SecretKey, Timing,
+};
 use serde_json::{Value, json};
 
 use crate::arguments::{KeysArguments, KeysCommand};
@@ -17,14 +19,19 @@ const DAY: u64 = 86_400;
 pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(), Failure> {
     let KeysArguments { keyring: location, by, why, yes, command } = arguments;
     if let KeysCommand::Init { name, create_kek, times } = &command {
-        // Before anything is made that stays.
         let timing = times.over(Timing::default());
         timing.check()?;
         if *create_kek {
+            // Before anything is made that stays: with a key of nobody, all that could be refused later.
+            let draft = Keyring::create(name, &LocalKek::new(&SecretKey::generate()?)).await?;
+            signed(draft, by.as_deref(), &why)?;
+            location.check_is_new().await?;
             LocalKek::create_file(file_of(location.kek.last())?)?;
         }
         location.prepare().await?;
-        let keyring = Keyring::create(name, &*location.newest().await?).await?;
+        let keyring =
+            Keyring::create(name, &*location.newest().await.map_err(|failure| unmade(failure, location.kek.last()))?)
+                .await?;
         let mut keyring = signed(keyring, by.as_deref(), &why)?;
         if timing != keyring.timing() {
             keyring.set_timing(timing)?;
@@ -129,6 +136,19 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
     keyring.save(&*location.store().await?).await?;
     output.say(&next);
     list(&keyring, &given, output)
+}
+
+/// A key-encryption key in a file that cannot be opened may be one that is yet to be made.
+fn unmade(failure: Failure, spec: Option<&String>) -> Failure {
+    if spec.is_some_and(|spec| !spec.starts_with("file:")) {
+        return failure;
+    }
+    let advice = "--create-kek makes a key-encryption key in a new file";
+    match failure {
+        Failure::Failed(message) => Failure::Failed(format!("{message}; {advice}")),
+        Failure::Usage(message) => Failure::Usage(format!("{message}; {advice}")),
+        other => other,
+    }
 }
 
 /// Refuses what no key service destroys.
