@@ -420,6 +420,22 @@ fn an_old_keyring_put_back_is_noticed_by_the_witness() {
 }
 
 #[test]
+fn a_message_says_what_to_do_at_a_terminal() {
+    let place = Place::new();
+    place.run(&INIT);
+    let lock = fs::File::create(place.path("keyring.json.lock")).unwrap();
+    lock.lock().unwrap();
+    let said = place.refused(&["keys", "add"], 1);
+    assert!(said.contains("run the command again") && !said.contains("load it again"), "{said}");
+    drop(lock);
+    let mut scan = place.command(&[&["scan"], &TABLE[..]].concat());
+    let output = scan.env("DATABASE_URL", "mysql://shop:hunter2@localhost/shop").output().unwrap();
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("neither `sqlite:` nor `postgres:`"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
 fn completions_are_written_for_a_shell() {
     let output = Place::new().command(&["completions", "bash"]).output().unwrap();
     assert!(output.status.success() && text(&output.stdout).contains("_fieldseal"));

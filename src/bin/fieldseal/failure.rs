@@ -38,6 +38,10 @@ impl From<fieldseal::Error> for Failure {
             let _ = write!(message, ": {error}");
             cause = error.source();
         }
+        // What is said to a program that holds a keyring means something else to a person at a terminal.
+        for advice in ["load it again and repeat the change", "load it again and repeat"] {
+            message = message.replace(advice, "run the command again");
+        }
         Self::Failed(message)
     }
 }

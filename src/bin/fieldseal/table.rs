@@ -189,6 +189,10 @@ impl TableArguments {
                 .map_err(|_| unreachable("cannot be reached, or refuses: see its address and its log"))?
                 .into());
         }
+        if !url.starts_with("sqlite:") {
+            let message = format!("the address in {variable} begins with neither `sqlite:` nor `postgres:`");
+            return Err(Failure::Usage(message));
+        }
         let options: SqliteConnectOptions = url.parse().map_err(|_| unreachable("has an address that is none"))?;
         let options = options.busy_timeout(Duration::from_secs(30));
         let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await;
