@@ -9,7 +9,7 @@ use fieldseal::keys::{
 };
 use serde_json::{Value, json};
 
-use crate::arguments::{KeysArguments, KeysCommand};
+use crate::arguments::{KeyringArguments, KeysArguments, KeysCommand, TimingArguments};
 use crate::failure::Failure;
 use crate::kek::file_of;
 use crate::output::Output;
@@ -19,35 +19,12 @@ const DAY: u64 = 86_400;
 pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(), Failure> {
     let KeysArguments { keyring: location, by, why, yes, command } = arguments;
     if let KeysCommand::Init { name, create_kek, times } = &command {
-        let timing = times.over(Timing::default());
-        timing.check()?;
-        if *create_kek {
-            // Before anything is made that stays: with a key of nobody, all that could be refused later.
-            let draft = Keyring::create(name, &LocalKek::new(&SecretKey::generate()?)).await?;
-            signed(draft, by.as_deref(), &why)?;
-            location.check_is_new().await?;
-            LocalKek::create_file(file_of(location.kek.last())?)?;
-        }
-        location.prepare().await?;
-        let keyring =
-            Keyring::create(name, &*location.newest().await.map_err(|failure| unmade(failure, location.kek.last()))?)
-                .await?;
-        let mut keyring = signed(keyring, by.as_deref(), &why)?;
-        if timing != keyring.timing() {
-            keyring.set_timing(timing)?;
-        }
-        keyring.save(&*location.store().await?).await?;
+        let keyring = init(&location, name, *create_kek, times, |keyring| signed(keyring, by.as_deref(), &why)).await?;
         return list(&keyring, &location.services().await?, output);
     }
     let mut keyring = signed(location.load().await?, by.as_deref(), &why)?;
     let given = location.services().await?;
-    for entry in keyring.keys().iter().filter(|entry| !opens(&given, entry)) {
-        let (kek, id) = (entry.kek(), entry.id());
-        output.say(&format!(
-            "warning: key {id} is wrapped by `{kek}`, which --kek does not name: whatever has only what it names cannot \
-             open this keyring"
-        ));
-    }
+    warn_of_missing_keks(&keyring, &given, output);
     let next = match command {
         KeysCommand::Init { .. } | KeysCommand::List => return list(&keyring, &given, output),
         KeysCommand::Log => return log(&keyring, output),
@@ -93,23 +70,22 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
             format!("key {key} is forgotten with everything under it; the record says {tokens} tokens, as --tokens did")
         }
         KeysCommand::Shred { name, receipt, destroy } => {
-            let keys = keyring.shreddable(&name)?;
+            let keys = keyring.shreddable(&name)?.len();
             let receipt = if destroy {
                 check_has_service(&name)?;
                 let question =
-                    format!("`{name}` is destroyed, and {} keys with it in every copy of every keyring.", keys.len());
+                    format!("`{name}` is destroyed, and {keys} keys with it in every copy of every keyring.");
                 output.confirm(&question, &name, yes)?;
-                let services = location.services().await?;
                 let missing = || Failure::Usage(format!("give `{name}` as one of --kek, so that it can be destroyed"));
-                services.find(&name).ok_or_else(missing)?.destroy().await?
+                given.find(&name).ok_or_else(missing)?.destroy().await?
             } else {
-                output.confirm(&format!("{} keys are recorded as gone from every copy.", keys.len()), "shred", yes)?;
+                output.confirm(&format!("{keys} keys are recorded as gone from every copy."), "shred", yes)?;
                 receipt.unwrap_or_default()
             };
             // Told before it is stored, so that it is not lost where that fails.
             output.say(&receipt);
             keyring.shred(&name, &receipt)?;
-            format!("{} keys of `{name}` are shredded", keys.len())
+            format!("{keys} keys of `{name}` are shredded")
         }
         KeysCommand::Rewrap { from } => {
             let newest = location.newest().await?;
@@ -138,6 +114,31 @@ pub(crate) async fn run(arguments: KeysArguments, output: &Output) -> Result<(),
     list(&keyring, &given, output)
 }
 
+async fn init(
+    location: &KeyringArguments,
+    name: &str,
+    create_kek: bool,
+    times: &TimingArguments,
+    signed: impl Fn(Keyring) -> Result<Keyring, Failure>,
+) -> Result<Keyring, Failure> {
+    let timing = times.over(Timing::default());
+    timing.check()?;
+    if create_kek {
+        // Before anything is made that stays: with a key of nobody, all that could be refused later.
+        signed(Keyring::create(name, &LocalKek::new(&SecretKey::generate()?)).await?)?;
+        location.check_is_new().await?;
+        LocalKek::create_file(file_of(location.kek.last())?)?;
+    }
+    location.prepare().await?;
+    let newest = location.newest().await.map_err(|failure| unmade(failure, location.kek.last()))?;
+    let mut keyring = signed(Keyring::create(name, &*newest).await?)?;
+    if timing != keyring.timing() {
+        keyring.set_timing(timing)?;
+    }
+    keyring.save(&*location.store().await?).await?;
+    Ok(keyring)
+}
+
 /// A key-encryption key in a file that cannot be opened may be one that is yet to be made.
 fn unmade(failure: Failure, spec: Option<&String>) -> Failure {
     if spec.is_some_and(|spec| !spec.starts_with("file:")) {
@@ -160,6 +161,16 @@ fn check_has_service(name: &str) -> Result<(), Failure> {
         "`{name}` is in a file or a variable, which no key service destroys: delete that, and every copy of it, and then \
          record it with `fieldseal keys shred {name} --receipt \"what was deleted, by whom\" --yes`"
     )))
+}
+
+fn warn_of_missing_keks(keyring: &Keyring, given: &KeyServices<'_>, output: &Output) {
+    for entry in keyring.keys().iter().filter(|entry| !opens(given, entry)) {
+        let (kek, id) = (entry.kek(), entry.id());
+        output.say(&format!(
+            "warning: key {id} is wrapped by `{kek}`, which --kek does not name: whatever has only what it names cannot \
+             open this keyring"
+        ));
+    }
 }
 
 /// Whether one of `given` unwraps the key, where it may decrypt.
