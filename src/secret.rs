@@ -118,7 +118,6 @@ impl SecretBuffer {
         mem::take(&mut self.0)
     }
 
-    #[cfg(feature = "layer")]
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self(Vec::with_capacity(capacity))
     }

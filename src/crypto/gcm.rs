@@ -57,6 +57,9 @@ impl Associated for [u8] {
 pub(super) struct Gcm {
     cipher: Aes256Enc,
     polyval: Polyval,
+    /// The message that is being worked on. It stands here since to make room for each costs as much as to hash it, and is
+    /// empty while this is moved to where it is used.
+    pass: Pass,
 }
 
 impl Gcm {
@@ -68,48 +71,48 @@ impl Gcm {
         let polyval = Polyval::new(&polyval_key.into());
         hash_key.zeroize();
         polyval_key.zeroize();
-        Self { cipher, polyval }
+        Self { cipher, polyval, pass: Pass::default() }
     }
 
     /// Encrypts `message` in place and returns the tag.
     pub(super) fn encrypt(
-        &self,
+        &mut self,
         nonce: &[u8; 12],
         associated_data: &(impl Associated + ?Sized),
         message: &mut [u8],
     ) -> [u8; TAG_LENGTH] {
-        let mut pass = Pass::default();
-        if !pass.lay_out(associated_data, message) {
+        let Self { cipher, polyval, pass } = self;
+        if !pass.lay_out(nonce, associated_data, message) {
             return self
                 .for_long_messages()
                 .encrypt_inout_detached(nonce.into(), &associated_data.to_bytes(), message.into())
                 .expect("AES-GCM only refuses messages over 64 GiB, and a token holds 1 MiB at most")
                 .into();
         }
-        pass.draw_key_stream(&self.cipher, nonce);
+        pass.draw_key_stream(cipher);
         pass.apply_key_stream(message);
         pass.take_in(message);
-        pass.tag(&self.polyval).to_be_bytes()
+        pass.tag(polyval).to_be_bytes()
     }
 
     /// Decrypts `message` in place; after a failure it still holds the ciphertext.
     pub(super) fn decrypt(
-        &self,
+        &mut self,
         nonce: &[u8; 12],
         associated_data: &(impl Associated + ?Sized),
         message: &mut [u8],
         tag: &[u8; TAG_LENGTH],
     ) -> Result<(), Unauthentic> {
-        let mut pass = Pass::default();
-        if !pass.lay_out(associated_data, message) {
+        let Self { cipher, polyval, pass } = self;
+        if !pass.lay_out(nonce, associated_data, message) {
             return self
                 .for_long_messages()
                 .decrypt_inout_detached(nonce.into(), &associated_data.to_bytes(), message.into(), tag.into())
                 .map_err(|_| Unauthentic);
         }
-        pass.draw_key_stream(&self.cipher, nonce);
         pass.take_in(message);
-        if !bool::from(pass.tag(&self.polyval).to_be_bytes().ct_eq(tag)) {
+        pass.draw_key_stream(cipher);
+        if !bool::from(pass.tag(polyval).to_be_bytes().ct_eq(tag)) {
             return Err(Unauthentic);
         }
         pass.apply_key_stream(message);
@@ -122,7 +125,7 @@ impl Gcm {
     }
 }
 
-/// The blocks of one message. It is used where it is made, since a move would leave a copy of the key stream behind.
+/// The blocks of one message. What an earlier one left behind is overwritten as far as the next one reaches.
 #[derive(Default)]
 struct Pass {
     /// The mask of the tag, then the key stream.
@@ -136,15 +139,21 @@ struct Pass {
 }
 
 impl Pass {
-    /// Lays `associated_data` and the lengths out. Returns false where it or `message` is too long for this.
-    fn lay_out(&mut self, associated_data: &(impl Associated + ?Sized), message: &[u8]) -> bool {
+    /// Lays the counter blocks, `associated_data` and the lengths out, well before they are read: what was just written
+    /// in parts cannot be read as one without waiting. Returns false where something is too long for this.
+    fn lay_out(&mut self, nonce: &[u8; 12], associated_data: &(impl Associated + ?Sized), message: &[u8]) -> bool {
         let data_length = associated_data.length();
         let (data_blocks, message_blocks) = (data_length.div_ceil(BLOCK), message.len().div_ceil(BLOCK));
         let hashed_length = (data_blocks + message_blocks + 1).next_multiple_of(PARALLEL);
         if message_blocks > LONGEST_MESSAGE || hashed_length > LONGEST_HASHED {
             return false;
         }
+        for (counter, block) in (1_u32..).zip(&mut self.stream[..=message_blocks]) {
+            block[..12].copy_from_slice(nonce);
+            block[12..].copy_from_slice(&counter.to_be_bytes());
+        }
         let message_at = hashed_length - 1 - message_blocks;
+        self.hashed[..message_at - data_blocks].fill(Block::default());
         associated_data.lay_out(&mut self.hashed[message_at - data_blocks..message_at]);
         let bits = |bytes: usize| u128::try_from(bytes * 8).expect("a length fits in 128 bits");
         self.hashed[hashed_length - 1] = reversed(bits(data_length) << 64 | bits(message.len()));
@@ -152,13 +161,8 @@ impl Pass {
         true
     }
 
-    fn draw_key_stream(&mut self, cipher: &Aes256Enc, nonce: &[u8; 12]) {
-        let blocks = &mut self.stream[..=self.message_blocks];
-        for (counter, block) in (1_u32..).zip(&mut *blocks) {
-            block[..12].copy_from_slice(nonce);
-            block[12..].copy_from_slice(&counter.to_be_bytes());
-        }
-        cipher.encrypt_with_backend(EachBlock(blocks));
+    fn draw_key_stream(&mut self, cipher: &Aes256Enc) {
+        cipher.encrypt_with_backend(EachBlock(&mut self.stream[..=self.message_blocks]));
     }
 
     fn apply_key_stream(&self, message: &mut [u8]) {
@@ -177,17 +181,23 @@ impl Pass {
     }
 
     fn tag(&self, polyval: &Polyval) -> u128 {
-        let mut polyval = polyval.clone();
-        polyval.update(&self.hashed[..self.hashed_length]);
-        u128::from_le_bytes(polyval.finalize().into()) ^ u128::from_be_bytes(self.stream[0])
+        let hash = hash(polyval, &self.hashed[..self.hashed_length]);
+        u128::from_le_bytes(hash.into()) ^ u128::from_be_bytes(self.stream[0])
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
         // With the ciphertext, the key stream gives the message away.
-        self.stream[..=self.message_blocks].as_flattened_mut().zeroize();
+        self.stream.as_flattened_mut().zeroize();
     }
+}
+
+/// Measured: generic, so that the state is not copied once more for the function that takes it by value.
+fn hash<H: UniversalHash<BlockSize = U16> + Clone>(hash: &H, blocks: &[Block]) -> Block {
+    let mut hash = hash.clone();
+    hash.update(blocks);
+    hash.finalize()
 }
 
 /// Encrypts block after block in one go, so that the processor works on many at a time.
@@ -250,7 +260,7 @@ mod tests {
                 let (mut data, mut message) = (vec![0; data_length], vec![0; message_length]);
                 random.fill_bytes(&mut data);
                 random.fill_bytes(&mut message);
-                let (gcm, peer) = (Gcm::new(&key), AesGcm::<Aes256Enc, U12>::new(&key.into()));
+                let (mut gcm, peer) = (Gcm::new(&key), AesGcm::<Aes256Enc, U12>::new(&key.into()));
                 let (plain, mut theirs) = (message.clone(), message.clone());
                 let tag = gcm.encrypt(&nonce, &data[..], &mut message);
                 let their_tag = peer.encrypt_inout_detached(&nonce.into(), &data, (&mut theirs[..]).into()).unwrap();
@@ -264,7 +274,7 @@ mod tests {
     #[test]
     fn no_bit_can_change_and_nothing_is_decrypted_before_that_is_known() {
         let mut random = StdRng::seed_from_u64(2);
-        let gcm = Gcm::new(&[7; KEY_LENGTH]);
+        let mut gcm = Gcm::new(&[7; KEY_LENGTH]);
         for _ in 0..20 {
             let (message_length, data_length) = (random.random_range(0..80), random.random_range(0..80));
             let (data, mut message) = (vec![3; data_length], vec![5; message_length]);

@@ -15,6 +15,9 @@ use crate::secret::SecretBuffer;
 /// No derived key sees more messages than this.
 const MESSAGES_PER_PREFIX: u32 = 1 << 16;
 
+/// Room for most tokens, so that the buffer does not grow with the first of them.
+const USUAL_TOKEN: usize = 256;
+
 /// Makes tokens under one data key. Values of one document share a nonce prefix and the key derived from it.
 pub(crate) struct TokenEncryptor {
     key: Arc<DataKey>,
@@ -34,7 +37,7 @@ impl TokenEncryptor {
     pub(crate) fn new(key: Arc<DataKey>, fresh_prefix_per_value: bool) -> Self {
         let mut header = [VERSION; HEADER_LENGTH];
         header[1..].copy_from_slice(&key.id().0);
-        Self { key, header, prefix: None, fresh_prefix_per_value, buffer: SecretBuffer::default() }
+        Self { key, header, prefix: None, fresh_prefix_per_value, buffer: SecretBuffer::with_capacity(USUAL_TOKEN) }
     }
 
     /// Ends the document: the next value begins another, which shows no link to this one.

@@ -60,7 +60,7 @@ pub(crate) struct PrefixKey(Gcm);
 impl PrefixKey {
     /// Encrypts `buffer` in place and returns the tag.
     pub(crate) fn encrypt(
-        &self,
+        &mut self,
         suffix: &[u8; SUFFIX_LENGTH],
         associated_data: &(impl Associated + ?Sized),
         buffer: &mut [u8],
@@ -70,7 +70,7 @@ impl PrefixKey {
 
     /// Decrypts `buffer` in place; after a failure it still holds the ciphertext.
     pub(crate) fn decrypt(
-        &self,
+        &mut self,
         suffix: &[u8; SUFFIX_LENGTH],
         associated_data: &(impl Associated + ?Sized),
         buffer: &mut [u8],
@@ -102,7 +102,7 @@ mod tests {
 
     fn encrypt(key: &[u8; KEY_LENGTH], nonce: &[u8; NONCE_LENGTH], plaintext: &[u8], aad: &[u8]) -> Vec<u8> {
         let (prefix, suffix) = split(nonce);
-        let derived = Xaes256Gcm::new(key).derive(prefix);
+        let mut derived = Xaes256Gcm::new(key).derive(prefix);
         let mut message = plaintext.to_vec();
         let tag = derived.encrypt(suffix, aad, &mut message);
         let mut opened = message.clone();
@@ -172,7 +172,7 @@ mod tests {
                 continue;
             }
             for test in group.tests {
-                let inner = PrefixKey(Gcm::new(test.key[..].try_into().unwrap()));
+                let mut inner = PrefixKey(Gcm::new(test.key[..].try_into().unwrap()));
                 let suffix = test.nonce[..].try_into().unwrap();
                 let mut message = test.ct.to_vec();
                 let opened = inner.decrypt(suffix, &test.aad[..], &mut message, test.tag[..].try_into().unwrap());

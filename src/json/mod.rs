@@ -11,6 +11,7 @@ mod patch;
 mod pointer;
 mod position;
 mod resume;
+mod special;
 mod string;
 mod tagged;
 mod transformer;

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::number;
 use super::position::{Begun, Expects, Position};
-use super::string::{self, Scan};
+use super::string::{self, Scan, StringState};
 use super::transformer::Transformer;
 use super::visitor::Visitor;
 use super::watch::Watch;
@@ -29,7 +29,7 @@ impl Transformer {
                 self.look_on(&scan, Watch::Nothing, position, visitor, &input[*at..], *at)?;
                 match scan {
                     Scan::End(quote) => {
-                        self.name.push(automaton, &input[..quote]);
+                        self.name.push(automaton, &input[*at..quote]);
                         if position.innermost.marks.is_operation {
                             let name = Zeroizing::new(self.name.held().to_vec());
                             self.mark_around(&name)?;
@@ -40,7 +40,7 @@ impl Transformer {
                         *at = quote + 1;
                     }
                     Scan::More(state) => {
-                        self.name.push(automaton, input);
+                        self.name.push(automaton, &input[*at..]);
                         return Ok(Some(Begun::Name(state)));
                     }
                 }
@@ -72,10 +72,28 @@ impl Transformer {
         Ok(None)
     }
 
+    /// Reads a name with escapes, or characters beyond ASCII, in it, or which this chunk ends in: like one that began in
+    /// the chunk before.
+    #[cold]
+    pub(super) fn read_rare_name(
+        &mut self,
+        mut position: Position,
+        automaton: &Automaton,
+        visitor: &impl Visitor,
+        input: &[u8],
+        at: &mut usize,
+    ) -> Result<Position, Error> {
+        self.suspect(&[], visitor)?;
+        self.name.begin(automaton, &[], false);
+        let begun = Begun::Name(StringState::Text);
+        position.begun = self.go_on(begun, automaton, &mut position, visitor, input, at)?;
+        Ok(position)
+    }
+
     /// Looks at one more part of an untagged string, which begins at `at` in its chunk.
     fn look_on(
         &mut self,
-        scan: &Scan<string::StringState>,
+        scan: &Scan<StringState>,
         watch: Watch,
         position: &mut Position,
         visitor: &impl Visitor,

@@ -1,5 +1,7 @@
 //! Strings of RFC 8259, section 7: scanned in pieces, and unescaped.
 
+use super::special;
+
 /// Where the scan of a string stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum StringState {
@@ -44,6 +46,14 @@ pub(super) fn scan(
         return scan_special(input, at, state, has_escapes);
     }
     scan_special(input, at, state, has_escapes)
+}
+
+/// Returns where the text of a string that begins at `at` ends, if that is in this piece and all of it stands for itself.
+#[expect(clippy::inline_always, reason = "measured: most strings end within the first 16 bytes")]
+#[inline(always)]
+pub(super) fn end_of_plain(input: &[u8], at: usize) -> Option<usize> {
+    let (end, byte) = skip_plain(input, at);
+    (byte == Some(b'"')).then_some(end)
 }
 
 /// Scans on where an escape, a character beyond ASCII or the end of the piece is near.
@@ -98,16 +108,10 @@ fn scan_special(
 #[inline(always)]
 fn skip_plain(input: &[u8], mut at: usize) -> (usize, Option<u8>) {
     while let Some(bytes) = input.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
-        let (low, high) = bytes.split_at(8);
-        for word in [low, high] {
-            let word = word.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-            let special = special(word);
-            if special != 0 {
-                let index = special.trailing_zeros() & !7;
-                return (at + index as usize / 8, Some((word >> index).to_le_bytes()[0]));
-            }
-            at += 8;
+        if let Some(index) = special::first(bytes) {
+            return (at + index, Some(bytes[index % 16]));
         }
+        at += 16;
     }
     while let Some(&byte) = input.get(at) {
         if !matches!(byte, 0x20..0x80) || matches!(byte, b'"' | b'\\') {
@@ -116,20 +120,6 @@ fn skip_plain(input: &[u8], mut at: usize) -> (usize, Option<u8>) {
         at += 1;
     }
     (at, None)
-}
-
-/// Sets the high bit of each byte that is a control character, a quote, a backslash or not ASCII. A borrow can set
-/// bits above the first such byte too; only the first counts.
-#[inline]
-fn special(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-    const BLANKS: u64 = u64::from_ne_bytes([b' '; 8]);
-    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
-    let special =
-        word.wrapping_sub(BLANKS) | (word ^ QUOTES).wrapping_sub(ONES) | (word ^ BACKSLASHES).wrapping_sub(ONES) | word;
-    special & HIGHS
 }
 
 /// What must follow the first byte of a UTF-8 sequence (RFC 3629, section 4): how many bytes, and the range of the next.

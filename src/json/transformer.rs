@@ -219,32 +219,23 @@ impl Transformer {
                 let Some(&byte) = input.get(at) else { break };
                 at += 1;
                 if byte == b'"' {
-                    let mut has_escapes = false;
-                    let scan = string::scan(input, at, StringState::Text, &mut has_escapes);
-                    match scan.map_err(|fault| self.malformed(fault))? {
-                        Scan::End(quote) => {
-                            let name = &input[at..quote];
-                            if name.len() >= shortest || innermost.marks.is_operation {
-                                self.look_at_name(name, &mut innermost.marks, visitor)?;
-                            }
-                            if has_escapes {
-                                watch = Watch::of_escaped(name);
-                                self.name.begin(automaton, name, has_escapes);
-                                here = self.member(automaton, innermost.state)?;
-                            } else {
-                                watch = Watch::of(name);
-                                here = automaton.member(innermost.state, name);
-                                if name::is_reserved(name) {
-                                    self.check_reserved()?;
-                                }
-                            }
-                            at = quote + 1;
-                            expects = Expects::Colon;
+                    if let Some(quote) = string::end_of_plain(input, at) {
+                        let name = &input[at..quote];
+                        if name.len() >= shortest || (innermost.marks.is_operation && Watch::Operation.wants(name)) {
+                            self.look_at_name(name, &mut innermost.marks, visitor)?;
                         }
-                        Scan::More(state) => {
-                            self.suspect(&input[at..], visitor)?;
-                            self.name.begin(automaton, &input[at..], has_escapes);
-                            begun = Some(Begun::Name(state));
+                        watch = Watch::of(name);
+                        here = automaton.member(innermost.state, name);
+                        if name::is_reserved(name) {
+                            self.check_reserved()?;
+                        }
+                        at = quote + 1;
+                        expects = Expects::Colon;
+                    } else {
+                        let position = Position { expects, begun, innermost, here, watch, tagged };
+                        let position = self.read_rare_name(position, automaton, visitor, input, &mut at)?;
+                        Position { expects, begun, innermost, here, watch, tagged } = position;
+                        if begun.is_some() {
                             break;
                         }
                     }
@@ -319,7 +310,8 @@ impl Transformer {
                 } else if byte == b'{' {
                     self.open(innermost, at - 1)?;
                     innermost = Container::new(Kind::Object, here);
-                    innermost.marks.is_operation = watch == Watch::Operation && tagged.is_none();
+                    innermost.marks.is_operation =
+                        watch == Watch::Operation && tagged.is_none() && self.flow == Flow::Inward;
                     if CHANGES_MEMBERS && tagged.is_none() {
                         self.members.open(out.len() + at - done);
                     }

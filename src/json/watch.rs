@@ -14,6 +14,8 @@ use crate::secret::SecretBuffer;
 const LONGEST_HELD: usize = 4 << 20;
 /// Longer than the name of any operation, however it is spelled.
 const LONGEST_HEAD: usize = 64;
+/// The length of the longest name of an operation, spelled without escapes.
+const LONGEST_OPERATION: usize = "replace".len();
 const OPERATIONS: [&[u8]; 6] = [b"add", b"remove", b"replace", b"move", b"copy", b"test"];
 
 /// What the member whose value comes next is called.
@@ -51,7 +53,10 @@ impl Watch {
     pub(super) fn wants(self, text: &[u8]) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Operation => matches!(text.first(), Some(b'a' | b'r' | b'm' | b'c' | b't' | b'\\')),
+            Self::Operation => {
+                let is_begun = matches!(text.first(), Some(b'a' | b'r' | b'm' | b'c' | b't' | b'\\'));
+                is_begun && (text.len() <= LONGEST_OPERATION || memchr(b'\\', text).is_some())
+            }
             Self::Pointer => matches!(text.first(), None | Some(b'/' | b'\\')),
         }
     }
