@@ -12,6 +12,8 @@ mod table_indexes;
 mod table_kills;
 #[path = "support/table_races.rs"]
 mod table_races;
+#[path = "support/table_records.rs"]
+mod table_records;
 #[path = "support/tables.rs"]
 mod tables;
 
@@ -107,6 +109,12 @@ async fn a_token_that_was_cut_short_is_never_encrypted_as_plaintext() {
 #[ignore = "needs PostgreSQL: scripts/test"]
 async fn an_index_comes_moves_and_goes_with_its_value() {
     table_indexes::an_index_comes_moves_and_goes_with_its_value(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn values_are_bound_to_their_rows() {
+    table_records::values_are_bound_to_their_rows(TestDatabase::postgres().await).await;
 }
 
 #[tokio::test]

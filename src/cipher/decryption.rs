@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 use super::field_cipher::FieldCipher;
+use super::record_binding::{Owner, Records};
 use crate::audit::AuditKind;
 use crate::crypto::data_key::DataKey;
 use crate::crypto::key_id::KeyId;
@@ -26,6 +27,9 @@ pub(super) struct Decryption {
     tokens: TokenDecryptor,
     /// How many values of which fields passed although they are not encrypted.
     plaintexts: Vec<(FieldIndex, u64)>,
+    pub(super) records: Records,
+    /// Whether the last token was opened as one of no record, although tokens are bound to records.
+    was_unbound: bool,
     /// The same of values that somebody who is named was shown plain.
     revealed: Vec<(FieldIndex, u64)>,
 }
@@ -34,7 +38,23 @@ impl Decryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
         let keys = cipher.keys().current();
         let term = cipher.keys().term(&keys);
-        Self { cipher, keys, term, tokens: TokenDecryptor::default(), plaintexts: Vec::new(), revealed: Vec::new() }
+        let records = cipher.records(false);
+        let (plaintexts, revealed) = (Vec::new(), Vec::new());
+        Self {
+            cipher,
+            keys,
+            term,
+            tokens: TokenDecryptor::default(),
+            plaintexts,
+            revealed,
+            records,
+            was_unbound: false,
+        }
+    }
+
+    pub(super) fn for_single_values(mut self) -> Self {
+        self.records.set_target(true);
+        self
     }
 
     pub(super) fn policy(&self) -> &Arc<Policy> {
@@ -48,28 +68,62 @@ impl Decryption {
 
     /// Decrypts one token, in text or binary form, and returns the JSON text of the value.
     pub(super) fn decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
-        let Self { cipher, keys, tokens, .. } = self;
         let mut key_id = None;
-        let result = tokens.decrypt(cipher.place(field), token, |id| {
-            key_id = Some(id);
-            key_for(id, keys, cipher)
-        });
+        let result = self.open_noting(field, token, &mut key_id);
         result.inspect_err(|error| {
-            let is_disabled = || key_id.is_some_and(|id| keys.state_of(id) == Some(KeyState::Disabled));
+            let is_disabled = || key_id.is_some_and(|id| self.keys.state_of(id) == Some(KeyState::Disabled));
             let kind = match error.kind() {
                 ErrorKind::KeyUnavailable if is_disabled() => AuditKind::DisabledKeyUsed,
                 ErrorKind::KeyUnavailable => AuditKind::KeyUnavailable,
                 _ => AuditKind::DecryptionFailed,
             };
-            cipher.record(kind, field, key_id);
-        })
+            self.cipher.record(kind, field, key_id);
+        })?;
+        Ok(self.tokens.opened())
     }
 
     /// The same without an event: for who looks through everything that is stored, and reports what it finds.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn open(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
-        let Self { cipher, keys, tokens, .. } = self;
-        tokens.decrypt(cipher.place(field), token, |id| key_for(id, keys, cipher))
+        self.open_noting(field, token, &mut None)?;
+        Ok(self.tokens.opened())
+    }
+
+    /// Whether the token that was opened last is bound to no record, although tokens are.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn was_unbound(&self) -> bool {
+        self.was_unbound
+    }
+
+    /// Opens `token`, and takes note of the key that it names.
+    fn open_noting(&mut self, field: FieldIndex, token: &[u8], key_id: &mut Option<KeyId>) -> Result<(), Error> {
+        let Self { cipher, keys, tokens, records, was_unbound, .. } = self;
+        *was_unbound = false;
+        let Some(binding) = cipher.policy().record_binding() else {
+            return tokens.open(cipher.place(field), token, |id| key_for(*key_id.insert(id), keys, cipher));
+        };
+        let record = match records.owner() {
+            Some(Owner::Record(id)) => Some(&**id),
+            Some(Owner::Nameless) => None,
+            Some(Owner::Unfit(_)) | None => return Err(Error::decryption()),
+        };
+        let place = cipher.place_in(field, record);
+        match binding.unbound_for() {
+            None if record.is_none() => return Err(Error::decryption()),
+            Some(_) if record.is_none() => {}
+            unbound_for => match tokens.open(&place, token, |id| key_for(*key_id.insert(id), keys, cipher)) {
+                Err(error) if unbound_for.is_some() && error.kind() == ErrorKind::Decryption => {}
+                result => return result,
+            },
+        }
+        let unbound_for = binding.unbound_for().unwrap_or_default();
+        let now = Timestamp::from(SystemTime::now());
+        *was_unbound = true;
+        tokens.open(&cipher.place_in(field, None), token, |id| {
+            key_for(*key_id.insert(id), keys, cipher)?;
+            let is_young = keys.created(id).is_some_and(|created| created.after(unbound_for) >= now);
+            if is_young { keys.for_decryption(id).map(|key| &**key) } else { Err(Error::decryption()) }
+        })
     }
 
     /// Returns whether `id` is that of a key of the keyring, also one that came since the keys were taken.
@@ -161,6 +215,14 @@ impl Visitor for Decryption {
     fn too_long(&self, field: FieldIndex) -> Error {
         self.cipher.record(AuditKind::DecryptionFailed, field, None);
         Error::decryption()
+    }
+
+    fn begin_record(&mut self, record: &[u8], is_root: bool) {
+        self.records.begin(record, is_root);
+    }
+
+    fn end_record(&mut self) {
+        self.records.end();
     }
 
     fn end_document(&mut self) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::field_cipher::FieldCipher;
+use super::record_binding::Records;
 use crate::audit::AuditKind;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::crypto::token::{self, SHORTEST_TEXT, TEXT_MARK};
@@ -25,6 +26,7 @@ pub(super) struct Encryption {
     kind: Kind,
     /// Which fields with a validation the document has held so far.
     present: Vec<FieldIndex>,
+    pub(super) records: Records,
 }
 
 /// What the documents are.
@@ -40,7 +42,13 @@ enum Kind {
 
 impl Encryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
-        Self { cipher, tokens: None, kind: Kind::Whole, present: Vec::new() }
+        let records = cipher.records(true);
+        Self { cipher, tokens: None, kind: Kind::Whole, present: Vec::new(), records }
+    }
+
+    pub(super) fn for_single_values(mut self) -> Self {
+        self.records.set_target(true);
+        self
     }
 
     pub(super) fn for_merge_patch(self) -> Self {
@@ -77,7 +85,7 @@ impl Encryption {
     /// Encrypts one value and returns the binary token.
     pub(super) fn encrypt(&mut self, field: FieldIndex, value: &[u8]) -> Result<&[u8], Error> {
         self.refuse_token(field, value)?;
-        let Self { cipher, tokens, .. } = self;
+        let Self { cipher, tokens, records, .. } = self;
         let (tokens, _) = if let Some(tokens) = tokens {
             tokens
         } else {
@@ -86,7 +94,13 @@ impl Encryption {
             let encryptor = TokenEncryptor::new(primary, cipher.policy().fresh_prefix_per_field());
             tokens.insert((encryptor, cipher.keys().term(&keys)))
         };
-        tokens.encrypt(cipher.place(field), cipher.policy().field(field).minimum(), value)
+        let policy = cipher.policy();
+        let minimum = policy.field(field).minimum();
+        let Some(binding) = policy.record_binding() else {
+            return tokens.encrypt(cipher.place(field), minimum, value);
+        };
+        let record = records.to_bind_to(binding, policy.field(field).name())?;
+        tokens.encrypt(&cipher.place_in(field, record), minimum, value)
     }
 
     /// Fails where the key of the document that is being encrypted may be out of force by the time it is stored.
@@ -289,6 +303,18 @@ impl Visitor for Encryption {
         let seen = if is_whole { text.len() } else { token_search::unfinished(text) };
         self.cipher.refuse_token(&text[..seen])?;
         Ok(seen)
+    }
+
+    fn begin_record(&mut self, record: &[u8], is_root: bool) {
+        self.records.begin(record, is_root);
+    }
+
+    fn end_record(&mut self) {
+        self.records.end();
+    }
+
+    fn begin_target(&mut self, is_own: bool) {
+        self.records.set_target(is_own);
     }
 
     fn end_document(&mut self) -> Result<(), Error> {

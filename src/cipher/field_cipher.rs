@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::index::Indexes;
+use super::record_binding::{Records, canonical};
 use super::scope::Scope;
 use super::stream::JsonStream;
 use crate::audit::{Audit, AuditEvent, AuditKind, TracingAudit};
@@ -48,7 +49,9 @@ struct Parts {
     /// Where the tokens of each field belong, in the scope of this cipher.
     places: Arc<[AssociatedData]>,
     audit: Arc<dyn Audit>,
-    tenant: Option<String>,
+    scope: Scope,
+    /// The record that a request is meant for, by its path.
+    target: Option<String>,
     indexes: Option<Arc<Indexes>>,
     /// What is shown of each field; nothing where all is.
     shown: Option<Arc<Sight>>,
@@ -70,7 +73,8 @@ impl FieldCipher {
             keys,
             places,
             audit: Arc::new(TracingAudit),
-            tenant: None,
+            scope: Scope::new(),
+            target: None,
             indexes: None,
             shown: None,
         }))
@@ -100,13 +104,56 @@ impl FieldCipher {
     /// assert!(cipher.in_scope(Scope::new().tenant("globex"))?.decrypt_value::<String>("phone", &token).is_err());
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
-    #[expect(clippy::needless_pass_by_value, reason = "a scope is built for one cipher")]
     pub fn in_scope(&self, scope: Scope) -> Result<Self, Error> {
         scope.check()?;
         let places = scope.places(self.policy());
-        let tenant = scope.tenant_name();
-        let indexes = self.0.indexes.as_ref().map(|indexes| Arc::new(indexes.for_tenant(tenant)));
-        Ok(Self(Arc::new(Parts { places, tenant: tenant.map(str::to_owned), indexes, ..Parts::clone(&self.0) })))
+        let indexes = self.0.indexes.as_ref().map(|indexes| Arc::new(indexes.for_tenant(scope.tenant_name())));
+        Ok(Self(Arc::new(Parts { places, scope, indexes, ..Parts::clone(&self.0) })))
+    }
+
+    /// Returns the cipher for the values of the record `id` in the same scope: single values, such as those of a row, or
+    /// documents, which are refused where they are another record.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) where the id is longer than 65,535 bytes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// # use fieldseal::policy::RecordBinding;
+    /// # use fieldseal::{Field, FieldCipher, Policy, Tag};
+    /// # let policy = Policy::builder("customers")
+    /// #     .bind_records(RecordBinding::required("id"))
+    /// #     .field(Field::new("phone", Tag::Phone))
+    /// #     .build()?;
+    /// # let cipher = FieldCipher::new(policy, Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// let token = cipher.in_record("7")?.encrypt_value("phone", "+65 9123 4567")?;
+    /// assert!(cipher.in_record("8")?.decrypt_value::<String>("phone", &token).is_err());
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn in_record(&self, id: impl Into<String>) -> Result<Self, Error> {
+        self.in_scope(self.0.scope.clone().record(canonical(&id.into())))
+    }
+
+    /// Returns a cipher for documents that are meant for the record `id`, unless they name another.
+    #[cfg(feature = "layer")]
+    pub(crate) fn for_target(&self, id: &str) -> Result<Self, Error> {
+        // What a record may be called is checked where it is bound to.
+        self.in_record(id)?;
+        Ok(Self(Arc::new(Parts { target: Some(canonical(id)), ..Parts::clone(&self.0) })))
+    }
+
+    /// The records of documents that come in, or of those that go out.
+    pub(super) fn records(&self, is_inward: bool) -> Records {
+        let target = self.0.target.as_deref().filter(|_| is_inward);
+        Records::new(self.policy().record_binding(), self.0.scope.record_id().or(target))
+    }
+
+    /// Where the tokens of `field` belong in `record`.
+    pub(super) fn place_in(&self, field: FieldIndex, record: Option<&str>) -> AssociatedData {
+        self.0.scope.place(self.policy(), self.policy().field(field), record)
     }
 
     /// Returns a cipher that decrypts documents as `reveal` lets them be seen, and refuses masked values on the way in:
@@ -280,7 +327,7 @@ impl FieldCipher {
     }
 
     pub(super) fn with_indexes(&self, make: impl FnOnce(Option<&str>) -> Indexes) -> Self {
-        let indexes = Some(Arc::new(make(self.0.tenant.as_deref())));
+        let indexes = Some(Arc::new(make(self.0.scope.tenant_name())));
         Self(Arc::new(Parts { indexes, ..Parts::clone(&self.0) }))
     }
 

@@ -249,9 +249,22 @@ impl Lookup {
     ///
     /// As [`decrypt_value`](FieldCipher::decrypt_value).
     pub fn confirm(&self, token: impl AsRef<[u8]>) -> Result<Option<String>, Error> {
+        self.confirm_with(&self.cipher, token)
+    }
+
+    /// The same for a row that is the record `id`, where the policy binds tokens to records.
+    ///
+    /// # Errors
+    ///
+    /// As [`confirm`](Self::confirm) and [`FieldCipher::in_record`].
+    pub fn confirm_in_record(&self, id: impl Into<String>, token: impl AsRef<[u8]>) -> Result<Option<String>, Error> {
+        self.confirm_with(&self.cipher.in_record(id)?, token)
+    }
+
+    fn confirm_with(&self, cipher: &FieldCipher, token: impl AsRef<[u8]>) -> Result<Option<String>, Error> {
         let (policy, index) = self.cipher.index_at(self.field)?;
         let field = policy.field(self.field);
-        let value: String = self.cipher.decrypt_value(field.name(), token)?;
+        let value: String = cipher.decrypt_value(field.name(), token)?;
         let matches = normal_form(field, index, &value).is_ok_and(|normal| *normal == *self.normal);
         Ok(matches.then_some(value))
     }

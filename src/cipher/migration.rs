@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
+use super::record_binding::Records;
 use crate::crypto::key_id::KeyId;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::crypto::token::{self, TEXT_MARK};
@@ -89,8 +90,21 @@ impl Migration {
         self.primary
     }
 
-    fn is_primary(&self, id: KeyId) -> bool {
-        self.primary.is_some_and(|(primary, _)| primary == id)
+    /// Whether the token that was opened last, under the key `id`, is to be made anew: under the primary key, or bound to
+    /// its record.
+    fn is_to_move(&self, id: KeyId) -> bool {
+        let is_primary = self.primary.is_some_and(|(primary, _)| primary == id);
+        !is_primary || (self.decryption.was_unbound() && self.encryption.records.binds())
+    }
+
+    /// Begins the row with this key, which is the id of the record that its values are bound to.
+    pub(crate) fn begin_row(&mut self, key: &str) {
+        self.each_records(|records| records.set_row(key));
+    }
+
+    fn each_records(&mut self, change: impl Fn(&mut Records)) {
+        let Self { decryption, encryption, verification, .. } = self;
+        [&mut decryption.records, &mut encryption.records, &mut verification.records].into_iter().for_each(change);
     }
 
     /// Ends a row, and returns what was found in it.
@@ -116,7 +130,7 @@ impl Migration {
         let finding = if is_token { self.open(field, cell) } else { (Finding::Plaintext, None) };
         self.findings.push((field, finding.0));
         match (finding, self.direction) {
-            ((Finding::Token(id), Some(value)), Direction::Reencrypt) if !self.is_primary(id) => {
+            ((Finding::Token(id), Some(value)), Direction::Reencrypt) if self.is_to_move(id) => {
                 self.encrypt(field, &value, is_binary && !has_mark).map(Some)
             }
             ((Finding::Token(_), Some(value)), Direction::Decrypt) => Ok(Some(column_text(&value))),
@@ -138,7 +152,7 @@ impl Migration {
         (self.changed, self.is_spoiled) = (false, false);
         self.indexes.clear();
         let policy = std::sync::Arc::clone(self.decryption.policy());
-        let mut transformer = Transformer::new(Flow::Outward, Framing::Single, 2 * LONGEST_VALUE);
+        let mut transformer = Transformer::new(policy.automaton(), Flow::Outward, Framing::Single, 2 * LONGEST_VALUE);
         let mut out = Zeroizing::new(Vec::with_capacity(document.len() * 2));
         transformer.feed(policy.automaton(), self, document, &mut out, usize::MAX)?;
         transformer.finish(self, &mut out)?;
@@ -237,7 +251,7 @@ impl Visitor for Migration {
         let (finding, opened) = token.map_or((Finding::Plaintext, None), |token| self.open(field, token));
         self.findings.push((field, finding));
         match (finding, opened, self.direction) {
-            (Finding::Token(id), Some(opened), Direction::Reencrypt) if !self.is_primary(id) => {
+            (Finding::Token(id), Some(opened), Direction::Reencrypt) if self.is_to_move(id) => {
                 let token = self.encrypt(field, &opened, false)?;
                 self.write(&token, out);
                 self.write_index(field, &opened, out)?;
@@ -269,6 +283,14 @@ impl Visitor for Migration {
 
     fn member(&self, field: FieldIndex) -> Member<'_> {
         if self.decryption.policy().indexed_by(field).is_some() { Member::Omitted } else { Member::Kept }
+    }
+
+    fn begin_record(&mut self, record: &[u8], is_root: bool) {
+        self.each_records(|records| records.begin(record, is_root));
+    }
+
+    fn end_record(&mut self) {
+        self.each_records(Records::end);
     }
 
     fn too_long(&self, _: FieldIndex) -> Error {

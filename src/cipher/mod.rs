@@ -7,6 +7,7 @@ mod index;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migration;
 mod record;
+mod record_binding;
 mod scope;
 mod stream;
 mod validation;

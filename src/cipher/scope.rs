@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::crypto::associated_data::{AssociatedData, LONGEST_PART, Place};
 use crate::error::{Error, ErrorKind};
-use crate::policy::Policy;
+use crate::policy::{Field, Policy};
 
 /// What tokens are bound to beside the collection and the field: tenant, record, subject.
 ///
@@ -56,6 +56,10 @@ impl Scope {
         self.tenant.as_deref()
     }
 
+    pub(super) fn record_id(&self) -> Option<&str> {
+        self.record.as_deref()
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         let Self { tenant, record, subject } = self;
         if [tenant, record, subject].into_iter().flatten().any(|part| part.len() > LONGEST_PART) {
@@ -66,10 +70,13 @@ impl Scope {
 
     /// Where the tokens of each field of `policy` belong.
     pub(super) fn places(&self, policy: &Policy) -> Arc<[AssociatedData]> {
-        let Self { tenant, record, subject } = self;
-        let (tenant, record, subject) = (tenant.as_deref(), record.as_deref(), subject.as_deref());
-        let collection = policy.collection();
-        let place = |field| AssociatedData::new(&Place { tenant, collection, field, record, subject });
-        policy.fields().iter().map(|field| place(field.name())).collect()
+        policy.fields().iter().map(|field| self.place(policy, field, self.record_id())).collect()
+    }
+
+    /// Where the tokens of `field` belong in a record of this scope.
+    pub(super) fn place(&self, policy: &Policy, field: &Field, record: Option<&str>) -> AssociatedData {
+        let (tenant, subject) = (self.tenant.as_deref(), self.subject.as_deref());
+        let (collection, field) = (policy.collection(), field.name());
+        AssociatedData::new(&Place { tenant, collection, field, record, subject })
     }
 }

@@ -54,13 +54,13 @@ enum Direction {
 impl JsonStream {
     pub(super) fn encrypting(encryption: Encryption, framing: Framing) -> Self {
         let policy = Arc::clone(encryption.policy());
-        let transformer = Transformer::new(Flow::Inward, framing, LONGEST_VALUE);
+        let transformer = Transformer::new(policy.automaton(), Flow::Inward, framing, LONGEST_VALUE);
         Self { policy, transformer, direction: Direction::Encrypt(encryption) }
     }
 
     pub(super) fn decrypting(decryption: Decryption, framing: Framing) -> Self {
         let policy = Arc::clone(decryption.policy());
-        let transformer = Transformer::new(Flow::Outward, framing, LONGEST_TOKEN);
+        let transformer = Transformer::new(policy.automaton(), Flow::Outward, framing, LONGEST_TOKEN);
         Self { policy, transformer, direction: Direction::Decrypt(decryption) }
     }
 
@@ -180,6 +180,27 @@ impl Visitor for Direction {
         match self {
             Self::Encrypt(encryption) => encryption.untagged(text, is_whole),
             Self::Decrypt(_) => Ok(text.len()),
+        }
+    }
+
+    fn begin_record(&mut self, record: &[u8], is_root: bool) {
+        match self {
+            Self::Encrypt(encryption) => encryption.begin_record(record, is_root),
+            Self::Decrypt(decryption) => decryption.begin_record(record, is_root),
+        }
+    }
+
+    fn begin_target(&mut self, is_own: bool) {
+        match self {
+            Self::Encrypt(encryption) => encryption.begin_target(is_own),
+            Self::Decrypt(_) => {}
+        }
+    }
+
+    fn end_record(&mut self) {
+        match self {
+            Self::Encrypt(encryption) => encryption.end_record(),
+            Self::Decrypt(decryption) => decryption.end_record(),
         }
     }
 

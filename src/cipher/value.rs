@@ -69,13 +69,13 @@ impl FieldCipher {
     /// Encrypts the values of one row, which then share a nonce prefix and the cost of deriving its key.
     #[must_use]
     pub fn value_encryptor(&self) -> ValueEncryptor {
-        ValueEncryptor { encryption: Encryption::new(self.clone()), text: SecretBuffer::default() }
+        ValueEncryptor { encryption: Encryption::new(self.clone()).for_single_values(), text: SecretBuffer::default() }
     }
 
     /// Decrypts the values of rows; those of one row cost less together.
     #[must_use]
     pub fn value_decryptor(&self) -> ValueDecryptor {
-        ValueDecryptor { decryption: Decryption::new(self.clone()) }
+        ValueDecryptor { decryption: Decryption::new(self.clone()).for_single_values() }
     }
 }
 

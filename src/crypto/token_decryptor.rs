@@ -1,21 +1,27 @@
 //! Decrypts the tokens of one document.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::associated_data::AssociatedData;
 use super::data_key::DataKey;
 use super::key_id::KeyId;
 use super::padding;
-use super::token::{self, Token};
-use super::xaes::{PREFIX_LENGTH, PrefixKey};
+use super::token::{self, HEADER_LENGTH, Token};
+use super::xaes::{NONCE_LENGTH, PREFIX_LENGTH, PrefixKey};
 use crate::error::Error;
 use crate::secret::SecretBuffer;
+
+/// Where in a binary token the encrypted value begins.
+const SEALED_AT: usize = HEADER_LENGTH + NONCE_LENGTH;
 
 /// Opens tokens. Keeps the key derived for the last prefix, since the values of one record share it.
 #[derive(Default)]
 pub(crate) struct TokenDecryptor {
     last: Option<Box<Prefix>>,
     buffer: SecretBuffer,
+    /// Where in the buffer the value stands that was opened last.
+    opened: Range<usize>,
 }
 
 struct Prefix {
@@ -25,18 +31,20 @@ struct Prefix {
 }
 
 impl TokenDecryptor {
-    /// Decrypts `token`, in text or binary form, with the key that `key_of` finds for its id.
+    /// Decrypts `token`, in text or binary form, with the key that `key_of` finds for its id. The value is then what was
+    /// [`opened`](Self::opened).
     ///
     /// # Errors
     ///
     /// Every fault of the token is the same error. What `key_of` returns is passed on.
-    pub(crate) fn decrypt<'k>(
+    pub(crate) fn open<'k>(
         &mut self,
         place: &AssociatedData,
         token: &[u8],
         key_of: impl FnOnce(KeyId) -> Result<&'k DataKey, Error>,
-    ) -> Result<&[u8], Error> {
-        let Self { last, buffer } = self;
+    ) -> Result<(), Error> {
+        let Self { last, buffer, opened } = self;
+        *opened = 0..0;
         let is_readable = token::read(token, buffer);
         let Some(token) = is_readable.then(|| Token::parse(buffer.as_mut_slice())).flatten() else {
             return Err(Error::decryption());
@@ -52,7 +60,14 @@ impl TokenDecryptor {
             .key
             .decrypt(&token.suffix, &place.with(token.header), token.sealed, &token.tag)
             .map_err(|_| Error::decryption())?;
-        padding::unpad(token.sealed).ok_or_else(Error::decryption)
+        let value = padding::unpad(token.sealed).ok_or_else(Error::decryption)?;
+        *opened = SEALED_AT..SEALED_AT + value.len();
+        Ok(())
+    }
+
+    /// Returns the value of the last token, or nothing where that did not open.
+    pub(crate) fn opened(&self) -> &[u8] {
+        &self.buffer.as_slice()[self.opened.clone()]
     }
 }
 
@@ -82,11 +97,13 @@ mod tests {
             .unwrap()
             .to_vec();
         let mut decryptor = TokenDecryptor::default();
-        assert_eq!(decryptor.decrypt(&AssociatedData::new(&PLACE), &token, |_| Ok(&key)).unwrap(), b"1.10");
+        decryptor.open(&AssociatedData::new(&PLACE), &token, |_| Ok(&key)).unwrap();
+        assert_eq!(decryptor.opened(), b"1.10");
         for bit in 0..token.len() * 8 {
             let mut changed = token.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(decryptor.decrypt(&AssociatedData::new(&PLACE), &changed, |_| Ok(&key)).is_err(), "bit {bit}");
+            assert!(decryptor.open(&AssociatedData::new(&PLACE), &changed, |_| Ok(&key)).is_err(), "bit {bit}");
+            assert_eq!(decryptor.opened(), b"");
         }
     }
 
@@ -106,7 +123,7 @@ mod tests {
             Place { record: Some("43"), ..PLACE },
             Place { subject: Some(""), ..PLACE },
         ] {
-            assert!(TokenDecryptor::default().decrypt(&AssociatedData::new(&place), &token, |_| Ok(&key)).is_err());
+            assert!(TokenDecryptor::default().open(&AssociatedData::new(&place), &token, |_| Ok(&key)).is_err());
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! It takes a [`Visitor`] and knows no key.
 
+mod blank;
 mod containers;
 mod members;
 mod name;

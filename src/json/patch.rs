@@ -6,10 +6,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::members::Member;
-use super::pointer::{self, Target, check_shift, refused};
+use super::pointer::{self, Target, check_records, check_shift, refused};
 use super::transformer::Transformer;
-use super::visitor::{Flow, Framing, Sibling, Visitor};
+use super::visitor::{Flow, Sibling, Visitor};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, FieldIndex, State};
 
@@ -85,6 +84,7 @@ pub(crate) fn transform_patch(
         let checked = check(automaton, &operation)?;
         let end = text.as_ptr().addr() - body.as_ptr().addr() + text.len();
         let follows = check_sibling(automaton, visitor, &operation)?;
+        visitor.begin_target(pointer::is_in_own_record(automaton, &operation.path)?);
         let Some((target, value)) = checked else {
             if let (Target::Field(field), "remove") = (pointer::resolve(automaton, &operation.path)?, &*operation.op) {
                 // As much as to put nothing there, which the field may not allow.
@@ -151,6 +151,7 @@ fn check<'a>(automaton: &Automaton, operation: &Operation<'a>) -> Result<Option<
             if pointer::resolve(automaton, from)? != target {
                 return Err(refused("`move` and `copy` need the same protection at both ends"));
             }
+            check_records(automaton, from, path, target)?;
         }
         _ => return Err(malformed()),
     }
@@ -219,48 +220,10 @@ fn rewrite(
     longest: Longest,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let mut transformer = Transformer::at(root, Flow::Inward, Framing::Single, longest.value);
-    let mut part = Part(visitor);
-    transformer.feed(automaton, &mut part, value, out, longest.out)?;
+    let mut transformer = Transformer::at(root, Flow::Inward, longest.value);
+    transformer.feed(automaton, visitor, value, out, longest.out)?;
     longest.check_out(out)?;
-    transformer.finish(&mut part, out)
-}
-
-/// A part of a document: its end is not the document's.
-struct Part<'v, V>(&'v mut V);
-
-impl<V: Visitor> Visitor for Part<'_, V> {
-    fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        self.0.value(field, value, out)
-    }
-
-    fn within_array(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        self.0.within_array(field, value, out)
-    }
-
-    fn changes_members(&self) -> bool {
-        self.0.changes_members()
-    }
-
-    fn sibling(&self, field: FieldIndex) -> Sibling<'_> {
-        self.0.sibling(field)
-    }
-
-    fn member(&self, field: FieldIndex) -> Member<'_> {
-        self.0.member(field)
-    }
-
-    fn too_long(&self, field: FieldIndex) -> Error {
-        self.0.too_long(field)
-    }
-
-    fn shortest_untagged(&self) -> Option<usize> {
-        self.0.shortest_untagged()
-    }
-
-    fn untagged(&self, text: &[u8], is_whole: bool) -> Result<usize, Error> {
-        self.0.untagged(text, is_whole)
-    }
+    transformer.finish(visitor, out)
 }
 
 /// Looks at strings as another visitor does, or at none: for a document in which nothing is tagged.

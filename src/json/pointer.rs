@@ -21,26 +21,55 @@ pub(super) enum Target {
 /// A pointer does not say whether a token that is a number names a member or an element. Where that matters, what is
 /// tagged wins; where both are tagged and differ, the pointer is refused.
 pub(super) fn resolve(automaton: &Automaton, pointer: &str) -> Result<Target, Error> {
-    let mut state = State::START;
+    let mut state = automaton.start();
     for token in tokens(pointer)? {
         if automaton.field(state).is_some() {
             return Ok(Target::Within);
         }
-        let token = token?;
-        let member = automaton.member(state, token.as_bytes());
-        let Some(index) = index(&token) else {
-            state = member;
-            continue;
-        };
-        let element = automaton.element(state, index);
-        state = match (member, element) {
-            (member, element) if member == element => member,
-            (State::DEAD, element) => element,
-            (member, State::DEAD) => member,
-            _ => return Err(refused("a pointer can mean a tagged member and a tagged element")),
-        };
+        state = step(automaton, state, &token?)?;
     }
     Ok(automaton.field(state).map_or(Target::Untagged(state), Target::Field))
+}
+
+fn step(automaton: &Automaton, state: State, token: &str) -> Result<State, Error> {
+    let member = automaton.member(state, token.as_bytes());
+    let Some(index) = index(token) else { return Ok(member) };
+    match (member, automaton.element(state, index)) {
+        (member, element) if member == element => Ok(member),
+        (State::DEAD, element) => Ok(element),
+        (member, State::DEAD) => Ok(member),
+        // An object with numbers for names would be no list of records.
+        (member, element) if automaton.holds_alike(member, element) => Ok(element),
+        _ => Err(refused("a pointer can mean a tagged member and a tagged element")),
+    }
+}
+
+/// Refuses to take what stands at `from` to `path` where values would come into another record, in which they do not open.
+pub(super) fn check_records(automaton: &Automaton, from: &str, path: &str, target: Target) -> Result<(), Error> {
+    let holds_none = match target {
+        Target::Untagged(state) => automaton.holds_alike(state, State::DEAD) || state.record().is_some(),
+        Target::Field(_) | Target::Within => false,
+    };
+    let is_own = |pointer| is_in_own_record(automaton, pointer);
+    if holds_none || !automaton.knows_records() || (is_own(from)? && is_own(path)?) {
+        return Ok(());
+    }
+    Err(refused("values are bound to their records, and do not open in another"))
+}
+
+/// Returns whether what `pointer` points at stands in the document as its one record, and in no other record that stands
+/// in it.
+pub(super) fn is_in_own_record(automaton: &Automaton, pointer: &str) -> Result<bool, Error> {
+    let mut state = automaton.start();
+    let is_own = state.record().is_some();
+    let Some((parent, _)) = pointer.rsplit_once('/') else { return Ok(is_own) };
+    for token in tokens(parent)? {
+        state = step(automaton, state, &token?)?;
+        if state.record().is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(is_own)
 }
 
 /// Refuses `pointer` where adding or removing an element there would move others to places that the policy treats

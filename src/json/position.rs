@@ -90,8 +90,3 @@ pub(super) fn literal(first: u8) -> Option<&'static [u8]> {
         _ => None,
     }
 }
-
-/// White space of RFC 8259, section 2.
-pub(super) fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}

@@ -102,8 +102,7 @@ impl Transformer {
     ) -> Result<(), Error> {
         let watch = match position.tagged {
             None => watch,
-            // A tagged string is seen whole by the visitor.
-            Some((_, depth)) if depth == self.outer.len() => return Ok(()),
+            tagged if self.leaves_to_others(tagged) => return Ok(()),
             Some(_) => Watch::Nothing,
         };
         let (part, ended) = match scan {

@@ -1,10 +1,15 @@
-//! Tagged values: held while they are split, and handed to the visitor once they are whole.
+//! Tagged values, and records: held while they are split, and handed to the visitor once they are whole.
+
+use std::mem;
 
 use super::position::Kind;
 use super::transformer::Transformer;
 use super::visitor::Visitor;
-use crate::error::Error;
-use crate::policy::FieldIndex;
+use crate::error::{Error, ErrorKind};
+use crate::policy::{Automaton, FieldIndex, State};
+
+/// How much of a record is held.
+const LONGEST_RECORD: usize = 1 << 20;
 
 impl Transformer {
     /// Hands a tagged value, of which `rest` is not held yet, to the visitor.
@@ -28,8 +33,7 @@ impl Transformer {
             self.hold(field, visitor, rest)?;
             self.held.as_slice()
         };
-        let is_array = |kind| matches!(kind, Kind::Array(_));
-        if is_array(around) || self.outer.iter().any(|container| is_array(container.kind)) {
+        if self.is_within_array(around) {
             visitor.within_array(field, value, out)?;
         } else {
             visitor.value(field, value, out)?;
@@ -38,8 +42,51 @@ impl Transformer {
         Ok(())
     }
 
+    /// Rewrites a record, of which `rest` is not held yet and the root is at `root`: first the visitor looks for what its
+    /// values are bound to.
+    #[inline(never)]
+    pub(super) fn rewrite_record(
+        &mut self,
+        root: State,
+        around: Kind,
+        automaton: &Automaton,
+        visitor: &mut impl Visitor,
+        rest: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let mut held = mem::take(&mut self.held);
+        let record = if held.is_empty() {
+            check_record_length(rest.len())?;
+            rest
+        } else {
+            check_record_length(held.len() + rest.len())?;
+            held.extend_from_slice(rest);
+            held.as_slice()
+        };
+        let mut inner = Self::at(root, self.flow, self.longest_value);
+        inner.finds_patches = self.finds_patches;
+        inner.is_within_array = self.is_within_array(around);
+        visitor.begin_record(record, self.is_at_root(automaton));
+        inner.feed(automaton, visitor, record, out, usize::MAX)?;
+        inner.finish(visitor, out)?;
+        visitor.end_record();
+        held.clear();
+        self.held = held;
+        Ok(())
+    }
+
+    fn is_within_array(&self, around: Kind) -> bool {
+        let is_array = |kind| matches!(kind, Kind::Array(_));
+        self.is_within_array || is_array(around) || self.outer.iter().any(|container| is_array(container.kind))
+    }
+
     pub(super) fn hold(&mut self, field: FieldIndex, visitor: &impl Visitor, part: &[u8]) -> Result<(), Error> {
-        self.check_length(field, visitor, self.held.len() + part.len())?;
+        let length = self.held.len() + part.len();
+        if field.in_record().is_some() {
+            check_record_length(length)?;
+        } else {
+            self.check_length(field, visitor, length)?;
+        }
         self.held.extend_from_slice(part);
         Ok(())
     }
@@ -47,4 +94,13 @@ impl Transformer {
     fn check_length(&self, field: FieldIndex, visitor: &impl Visitor, length: usize) -> Result<(), Error> {
         if length > self.longest_value { Err(visitor.too_long(field)) } else { Ok(()) }
     }
+}
+
+fn check_record_length(length: usize) -> Result<(), Error> {
+    if length > LONGEST_RECORD {
+        let message = "a record is longer than 1 MiB, and is held whole since its values are bound to it: name the \
+                       records of a list by a path of their own";
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    Ok(())
 }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::mem;
 
+use super::blank::is_blank;
 use super::members::Members;
 use super::name::{self, Name};
 use super::number::{self, NumberState};
-use super::position::{Begun, Container, Expects, Kind, Position, is_blank, literal};
+use super::position::{Begun, Container, Expects, Kind, Position, literal};
 use super::string::{self, Fault, Scan, StringState};
 use super::visitor::{Flow, Framing, Visitor};
 use super::watch::{Suspect, Watch};
@@ -21,9 +22,9 @@ use crate::secret::SecretBuffer;
 /// and no more than `longest_value` of it.
 pub(crate) struct Transformer {
     pub(super) flow: Flow,
-    framing: Framing,
+    pub(super) framing: Framing,
     /// What the automaton says of a document's root.
-    root: State,
+    pub(super) root: State,
     pub(super) longest_value: usize,
     position: Position,
     /// The containers around the innermost one.
@@ -35,22 +36,27 @@ pub(crate) struct Transformer {
     pub(super) members: Members,
     /// Whether operations of a JSON Patch are out of place.
     pub(super) finds_patches: bool,
+    /// Whether this is a part of a document, whose end is not the document's.
+    is_part: bool,
+    /// Whether it stands in an array, at any depth.
+    pub(super) is_within_array: bool,
     /// How many bytes earlier chunks held.
     passed: u64,
 }
 
 impl Transformer {
-    pub(crate) fn new(flow: Flow, framing: Framing, longest_value: usize) -> Self {
-        Self { finds_patches: true, ..Self::at(State::START, flow, framing, longest_value) }
+    pub(crate) fn new(automaton: &Automaton, flow: Flow, framing: Framing, longest_value: usize) -> Self {
+        let part = Self::at(automaton.start(), flow, longest_value);
+        Self { framing, finds_patches: true, is_part: false, ..part }
     }
 
     /// Makes a transformer for a part of a document that stands at `root` in the whole.
-    pub(crate) fn at(root: State, flow: Flow, framing: Framing, longest_value: usize) -> Self {
+    pub(super) fn at(root: State, flow: Flow, longest_value: usize) -> Self {
         let innermost = Container::new(Kind::Outside, State::DEAD);
         let watch = Watch::Nothing;
         Self {
             flow,
-            framing,
+            framing: Framing::Single,
             root,
             longest_value,
             position: Position { expects: Expects::Value, begun: None, innermost, here: root, watch, tagged: None },
@@ -60,6 +66,8 @@ impl Transformer {
             suspect: Suspect::default(),
             members: Members::default(),
             finds_patches: false,
+            is_part: true,
+            is_within_array: false,
             passed: 0,
         }
     }
@@ -102,6 +110,11 @@ impl Transformer {
         Ok(end)
     }
 
+    /// Whether what is read is a whole document, or stands in the place of one.
+    pub(super) fn is_at_root(&self, automaton: &Automaton) -> bool {
+        self.outer.is_empty() && self.root == automaton.start()
+    }
+
     /// Ends the input.
     ///
     /// # Errors
@@ -116,13 +129,17 @@ impl Transformer {
                 if let Some((field, _)) = tagged {
                     self.rewrite(field, innermost.kind, visitor, &[], out)?;
                 }
-                visitor.end_document()?;
+                self.end_document(visitor)?;
             }
-            (Expects::CommaOrEnd, None, _) if is_outside => visitor.end_document()?,
+            (Expects::CommaOrEnd, None, _) if is_outside => self.end_document(visitor)?,
             (Expects::Value, None, Framing::Lines) if is_outside => {}
             _ => return Err(self.malformed((0, "the document ends early"))),
         }
         Ok(())
+    }
+
+    fn end_document(&self, visitor: &mut impl Visitor) -> Result<(), Error> {
+        if self.is_part { Ok(()) } else { visitor.end_document() }
     }
 
     /// Takes the position away until what is done next turns out to be good. Fails where it never came back.
@@ -178,7 +195,11 @@ impl Transformer {
                 if let Some((field, depth)) = tagged
                     && depth == self.outer.len()
                 {
-                    self.rewrite(field, innermost.kind, visitor, &input[done..at], out)?;
+                    if let Some(root) = field.in_record() {
+                        self.rewrite_record(root, innermost.kind, automaton, visitor, &input[done..at], out)?;
+                    } else {
+                        self.rewrite(field, innermost.kind, visitor, &input[done..at], out)?;
+                    }
                     tagged = None;
                     done = at;
                     if out.len() > longest_out {
@@ -289,7 +310,7 @@ impl Transformer {
                             at = quote + 1;
                         }
                         Scan::More(state) => {
-                            if tagged.is_none_or(|(_, depth)| depth != self.outer.len()) {
+                            if !self.leaves_to_others(tagged) {
                                 self.suspect(&input[at..], visitor)?;
                             }
                             begun = Some(Begun::Text(state));
@@ -308,10 +329,19 @@ impl Transformer {
                     }
                     expects = Expects::CommaOrEnd;
                 } else if byte == b'{' {
+                    let is_untagged = tagged.is_none();
+                    if let Some(record) = here.record()
+                        && is_untagged
+                    {
+                        out.extend_from_slice(&input[done..at - 1]);
+                        done = at - 1;
+                        tagged = Some((record, self.outer.len()));
+                        here = State::DEAD;
+                    }
                     self.open(innermost, at - 1)?;
                     innermost = Container::new(Kind::Object, here);
                     innermost.marks.is_operation =
-                        watch == Watch::Operation && tagged.is_none() && self.flow == Flow::Inward;
+                        watch == Watch::Operation && is_untagged && self.flow == Flow::Inward;
                     if CHANGES_MEMBERS && tagged.is_none() {
                         self.members.open(out.len() + at - done);
                     }
@@ -337,33 +367,6 @@ impl Transformer {
         }
         let end = if begun.is_some() { input.len() } else { at };
         Ok((Position { expects, begun, innermost, here, watch, tagged }, done, end))
-    }
-
-    /// Passes over white space between tokens. A line break ends a document where each has a line of its own.
-    #[cold]
-    fn skip_blank(
-        &mut self,
-        byte: u8,
-        at: usize,
-        expects: Expects,
-        here: State,
-        innermost: Container,
-        visitor: &mut impl Visitor,
-    ) -> Result<(Expects, State), Error> {
-        if !is_blank(byte) {
-            return Err(self.malformed((at, expects.missing(innermost.kind))));
-        }
-        if byte != b'\n' || self.framing == Framing::Single {
-            return Ok((expects, here));
-        }
-        match (expects, innermost.kind) {
-            (Expects::CommaOrEnd, Kind::Outside) => {
-                visitor.end_document()?;
-                Ok((Expects::Value, self.root))
-            }
-            (Expects::Value, Kind::Outside) => Ok((expects, here)),
-            _ => Err(self.malformed((at, "a line break stands within a line's document"))),
-        }
     }
 
     #[cold]

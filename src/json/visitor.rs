@@ -49,6 +49,21 @@ pub(crate) trait Visitor {
         Ok(text.len())
     }
 
+    /// Is told that what comes next stands in `record`, an object whose values are bound to it.
+    /// The record may be the whole document.
+    fn begin_record(&mut self, record: &[u8], is_root: bool) {
+        let _ = (record, is_root);
+    }
+
+    /// Is told that it ended.
+    fn end_record(&mut self) {}
+
+    /// Is told that what comes next stands at the target of an operation of a JSON Patch: in the document that is
+    /// patched, where that `is_own`, and else in another record, or in none. Ends as a record does.
+    fn begin_target(&mut self, is_own: bool) {
+        let _ = is_own;
+    }
+
     /// Is told that a document ended, and may find that it lacks something.
     fn end_document(&mut self) -> Result<(), Error> {
         Ok(())

@@ -116,10 +116,15 @@ impl Transformer {
     ) -> Result<(), Error> {
         match tagged {
             None => self.look_at(text, watch, marks, visitor),
-            // The visitor sees it whole.
-            Some((_, depth)) if depth == self.outer.len() => Ok(()),
+            _ if self.leaves_to_others(tagged) => Ok(()),
             Some(_) => self.look_at(text, Watch::Nothing, marks, visitor),
         }
+    }
+
+    /// Whether others look at a string that begins or ends here: the visitor sees a tagged one whole, and a record is read
+    /// once more.
+    pub(super) fn leaves_to_others(&self, tagged: Option<(FieldIndex, usize)>) -> bool {
+        tagged.is_some_and(|(field, depth)| depth == self.outer.len() || field.in_record().is_some())
     }
 
     fn look_at(&self, text: &[u8], watch: Watch, marks: &mut Marks, visitor: &impl Visitor) -> Result<(), Error> {

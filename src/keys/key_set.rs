@@ -12,6 +12,7 @@ use super::wrap_context::WrapContext;
 use crate::crypto::data_key::DataKey;
 use crate::crypto::key_id::KeyId;
 use crate::error::{Error, ErrorKind};
+use crate::timestamp::Timestamp;
 
 /// The keys of one revision of a keyring. Those that may not decrypt are not in memory.
 pub(crate) struct KeySet {
@@ -106,6 +107,11 @@ impl KeySet {
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn knows(&self, id: KeyId) -> bool {
         self.find(id).is_some() || self.state_of(id).is_some()
+    }
+
+    /// Returns when the key `id` was made, where that is known.
+    pub(crate) fn created(&self, id: KeyId) -> Option<Timestamp> {
+        self.keyring().and_then(|keyring| keyring.entry(id)).map(KeyEntry::created)
     }
 
     fn find(&self, id: KeyId) -> Option<&Arc<DataKey>> {

@@ -81,6 +81,34 @@ impl<D> FieldEncryptionLayer<D> {
         self
     }
 
+    /// Takes the segment in braces of `path` for the id of the record that a request is meant for: `/customers/{id}`.
+    ///
+    /// Where the policy [binds tokens to records](crate::policy::PolicyBuilder::bind_records), a document that is sent
+    /// there without an id, such as a patch, is bound to that one, and a document with another id is refused. What comes
+    /// back is opened by the ids that stand in it alone, since other records may come than the path names.
+    ///
+    /// The layer must then stand outside of what matches paths, as for [`lookup_path`](Self::lookup_path).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// use fieldseal::policy::RecordBinding;
+    /// use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+    ///
+    /// let policy = Policy::builder("customers")
+    ///     .bind_records(RecordBinding::required("id"))
+    ///     .field(Field::new("phone", Tag::Phone))
+    ///     .build()?;
+    /// # let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate()?));
+    /// let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys)).record_path("/customers/{id}");
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn record_path(mut self, path: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.settings).records.paths.push(path.into());
+        self
+    }
+
     /// Shows values as the [`Reveal`] in the extensions of each request says, and as `default` says where there is none:
     /// `Reveal::all(Shown::Masked)`, or `Shown::Absent`, denies what nobody allowed. Masked values that are sent back are
     /// refused with 422, since they would overwrite the real ones.

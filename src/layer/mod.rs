@@ -125,6 +125,13 @@
 //! In stored documents the index is a member behind its token, and it is left out of responses. A request that holds
 //! one is refused with 422.
 //!
+//! # Records
+//!
+//! Where the policy [binds tokens to records](crate::policy::PolicyBuilder::bind_records), each document says by its id which
+//! record its values belong to, on the way in and on the way out. A patch holds none: with
+//! [`record_path`](FieldEncryptionLayer::record_path), the path that it is sent to does. A value that belongs to no record,
+//! or to another than the path says, is refused with 422; what was swapped in the storage is 500.
+//!
 //! # Tenants, and who sees what
 //!
 //! With [`tenants`](FieldEncryptionLayer::tenants), tokens and indexes are bound to the [`Tenant`] in the extensions of a
@@ -204,6 +211,7 @@ mod opener;
 mod principal;
 mod problem;
 mod query;
+mod records;
 mod request;
 mod response;
 mod searches;

@@ -42,6 +42,15 @@ impl Opener {
         Self(cipher)
     }
 
+    /// Returns the opener for the values of the record `id`, where the policy binds tokens to records.
+    ///
+    /// # Errors
+    ///
+    /// As [`FieldCipher::in_record`].
+    pub fn in_record(&self, id: impl Into<String>) -> Result<Self, Error> {
+        self.0.in_record(id).map(Self)
+    }
+
     /// Decrypts a token of `field`.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ impl Searches {
 }
 
 /// Returns the name in the pattern's braces and the segment that stands there, where `path` is as the pattern says.
-fn matched<'p>(pattern: &'p str, path: &'p str) -> Option<(&'p str, &'p str)> {
+pub(super) fn matched<'p>(pattern: &'p str, path: &'p str) -> Option<(&'p str, &'p str)> {
     let (segments, own) = (pattern.split('/'), path.split('/'));
     if segments.clone().count() != own.clone().count() {
         return None;
@@ -68,7 +68,7 @@ fn in_braces(segment: &str) -> Option<&str> {
 }
 
 /// RFC 3986, section 2.1. A plus is a plus in a path.
-fn percent_decoded(segment: &str) -> Option<Cow<'_, str>> {
+pub(super) fn percent_decoded(segment: &str) -> Option<Cow<'_, str>> {
     if !segment.contains('%') {
         return Some(segment.into());
     }

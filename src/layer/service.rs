@@ -61,6 +61,11 @@ where
             Ok(own) => own,
         };
         let cipher = own.as_ref().unwrap_or(cipher);
+        let own = match settings.records.cipher(cipher, &head.uri) {
+            Err(error) => return ResponseFuture::refused(error),
+            Ok(own) => own,
+        };
+        let cipher = own.as_ref().unwrap_or(cipher);
         if settings.principal.has_opener {
             head.extensions.insert(Opener::new(cipher.clone()));
         }

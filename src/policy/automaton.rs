@@ -8,20 +8,38 @@ use super::path::{Path, Selector};
 
 const MOST_STATES: usize = 1024;
 
-/// How much of the policy's paths is matched at one place of a document. The highest bit tells that a field stands there.
+/// How much of the policy's paths is matched at one place of a document. The highest bit tells that a field stands there,
+/// and the one below it that an object there is a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State(u16);
 
 const IS_FIELD: u16 = 1 << 15;
+const IS_RECORD: u16 = 1 << 14;
 
 impl State {
     /// Nothing tagged can stand here or below.
     pub(crate) const DEAD: Self = Self(0);
-    /// The root of a document.
-    pub(crate) const START: Self = Self(1);
+    /// The root of a document, but for its bits.
+    const START: Self = Self(1);
 
     fn place(self) -> usize {
-        usize::from(self.0 & !IS_FIELD)
+        usize::from(self.0 & !(IS_FIELD | IS_RECORD))
+    }
+
+    /// Returns what an object at this place is passed on as, where it is a record.
+    #[inline]
+    pub(crate) fn record(self) -> Option<FieldIndex> {
+        if self.0 & IS_RECORD == 0 { None } else { Some(FieldIndex(self.0)) }
+    }
+}
+
+impl FieldIndex {
+    /// What stands for a path of records while the automaton is built.
+    pub(super) const RECORD: Self = Self(IS_RECORD);
+
+    /// Returns the state within the record that this stands for, where it does.
+    pub(crate) fn in_record(self) -> Option<State> {
+        (self.0 & IS_RECORD != 0).then_some(State(self.0 & !IS_RECORD))
     }
 }
 
@@ -39,9 +57,12 @@ pub(crate) struct Automaton {
     /// The next state, by state and symbol: another name, the names, another index, the indexes.
     transitions: Vec<State>,
     symbols: usize,
+    start: State,
     fields: Vec<Option<FieldIndex>>,
     /// Which states are places of objects.
     objects: Vec<Option<Object>>,
+    /// The first of the states that differ in records alone.
+    alike: Vec<State>,
 }
 
 /// Where a place is known as that of an object.
@@ -92,11 +113,18 @@ impl Automaton {
             indexes,
             transitions: Vec::new(),
             symbols,
+            start: State::START,
             fields: Vec::new(),
             objects: Vec::new(),
+            alike: Vec::new(),
         };
         automaton.build(paths)?;
         Ok(automaton)
+    }
+
+    /// Returns the state of a document's root.
+    pub(crate) fn start(&self) -> State {
+        self.start
     }
 
     /// Returns the state of the member called `name` (unescaped) in an object at `state`.
@@ -133,6 +161,16 @@ impl Automaton {
         elements.iter().any(|next| *next != elements[0])
     }
 
+    /// Whether some places are those of records.
+    pub(crate) fn knows_records(&self) -> bool {
+        self.transitions.iter().chain([&self.start]).any(|state| state.record().is_some())
+    }
+
+    /// Returns whether the same fields stand at and below `one` and `other`, in whichever records.
+    pub(crate) fn holds_alike(&self, one: State, other: State) -> bool {
+        self.alike[one.place()] == self.alike[other.place()]
+    }
+
     /// Returns whether the policy knows what stands at `state` as an object, so that an array there would be a record
     /// with its names left out. `is_element` tells an element of an array from a member.
     pub(crate) fn is_object(&self, state: State, is_element: bool) -> bool {
@@ -167,11 +205,21 @@ impl Automaton {
         let mut states = HashMap::from([(Vec::new(), State::DEAD), (start.clone(), State::START)]);
         let mut sets = vec![Vec::new(), start];
         let mut is_reached = vec![false; paths.len()];
+        let mut is_record = Vec::new();
+        let mut without_records = HashMap::new();
         let mut next = 0;
         while next < sets.len() {
             let set = sets[next].clone();
             let field = accepted(&set, paths, &mut is_reached)?;
             self.fields.push(field);
+            let is_complete = |&(path, matched): &(usize, usize)| {
+                let (field, path) = &paths[path];
+                *field == FieldIndex::RECORD && matched == path.segments.len()
+            };
+            is_record.push(field.is_none() && set.iter().any(is_complete));
+            let fields: Vec<_> = set.iter().copied().filter(|&(path, _)| paths[path].0 != FieldIndex::RECORD).collect();
+            let state = State(u16::try_from(next).unwrap_or(u16::MAX));
+            self.alike.push(*without_records.entry(fields).or_insert(state));
             self.objects.push(if field.is_none() { object(&set, paths) } else { None });
             for symbol in 0..self.symbols {
                 // A tagged value is encrypted whole: nothing below it is looked at.
@@ -188,9 +236,12 @@ impl Automaton {
             }
             next += 1;
         }
-        for state in &mut self.transitions {
+        for state in self.transitions.iter_mut().chain([&mut self.start]) {
             if self.fields[state.place()].is_some() {
                 state.0 |= IS_FIELD;
+            }
+            if is_record[state.place()] {
+                state.0 |= IS_RECORD;
             }
         }
         match is_reached.iter().position(|is_reached| !is_reached) {
@@ -207,7 +258,8 @@ impl Automaton {
                 target.push((path, matched));
             }
             let matches = match &segment.selector {
-                Selector::Wildcard => true,
+                // The members of an object are not records, so there a wildcard stands for elements.
+                Selector::Wildcard => paths[path].0 != FieldIndex::RECORD || symbol >= self.other_index(),
                 Selector::Name(name) => self.name_symbol(name.as_bytes()) == symbol,
                 Selector::Index(index) => {
                     symbol > self.other_index() && self.indexes[symbol - self.other_index() - 1] == *index
@@ -225,6 +277,7 @@ impl Automaton {
 
 /// What the policy knows of a place where these items stand.
 fn object(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> Option<Object> {
+    let set: Vec<_> = set.iter().copied().filter(|&(path, _)| paths[path].0 != FieldIndex::RECORD).collect();
     let next = |&(path, matched): &(usize, usize)| paths[path].1.segments.get(matched);
     let by_name = |item: &&(usize, usize)| {
         next(item).is_some_and(|next| !next.descendant && matches!(next.selector, Selector::Name(_)))
@@ -269,6 +322,7 @@ fn accepted(
         }
         is_reached[path] = true;
         match accepted {
+            _ if *field == FieldIndex::RECORD => {}
             Some(other) if other != *field => return Err(Conflict::Overlap(other, *field)),
             _ => accepted = Some(*field),
         }

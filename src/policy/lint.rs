@@ -6,6 +6,7 @@ use std::mem;
 use super::automaton::{Automaton, Conflict};
 use super::field::{Field, FieldIndex};
 use super::path::{Path, Selector};
+use super::record_binding::RecordBinding;
 use crate::crypto::padding;
 
 const MOST_FIELDS: usize = 256;
@@ -38,7 +39,7 @@ pub(super) struct Checked {
 }
 
 /// Checks a policy and compiles its paths.
-pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault> {
+pub(super) fn check(collection: &str, fields: &[Field], records: Option<&RecordBinding>) -> Result<Checked, Fault> {
     let fault = |place, message: String| Err(Fault { place, message });
     if let Some(problem) = name_problem(collection) {
         return fault(Place::Collection, format!("the collection's name {problem}"));
@@ -75,6 +76,10 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault
     // The name of a field is worth more than that of a path, and overwrites it.
     let called = last_names.chain((0..).zip(fields).map(|(index, field)| (plain_name(&field.name), FieldIndex(index))));
     let called = called.collect();
+    if let Some(records) = records {
+        record_places(records, &mut paths).map_err(|message| Fault { place: Place::Collection, message })?;
+        places.resize(paths.len(), Place::Collection);
+    }
     let automaton = Automaton::new(&paths).map_err(|conflict| {
         // The place of a blind index stands for its field.
         let field = |field: FieldIndex| {
@@ -93,6 +98,10 @@ pub(super) fn check(collection: &str, fields: &[Field]) -> Result<Checked, Fault
                     paths_of(one),
                     paths_of(other)
                 ),
+            },
+            Conflict::Unreachable(path) if paths[path].0 == FieldIndex::RECORD => Fault {
+                place: places[path],
+                message: "a path of records lies inside a field, which is encrypted whole".to_owned(),
             },
             Conflict::Unreachable(path) => Fault {
                 place: places[path],
@@ -147,6 +156,29 @@ fn index_places(
         indexed.push(FieldIndex(number));
     }
     Ok(indexed)
+}
+
+/// Adds the paths at which records stand.
+fn record_places(records: &RecordBinding, paths: &mut Vec<(FieldIndex, Path)>) -> Result<(), String> {
+    let member = &records.member;
+    if let Some(problem) = name_problem(member) {
+        return Err(format!("the name of the member that is a record's id {problem}"));
+    }
+    let is_member = |path: &Path| {
+        let last = path.segments.last().map(|segment| &segment.selector);
+        matches!(last, Some(Selector::Name(name)) if name == member)
+    };
+    if paths.iter().any(|(_, path)| is_member(path)) {
+        return Err(format!("`{member}` tells records apart, and cannot itself be encrypted or an index"));
+    }
+    for text in &records.paths {
+        // The root alone is no path of a field.
+        let path = if text == "$" { Ok(Path { segments: Vec::new() }) } else { Path::parse(text) };
+        let path =
+            path.map_err(|error| format!("path of records `{text}`, character {}: {}", error.column, error.message))?;
+        paths.push((FieldIndex::RECORD, path));
+    }
+    Ok(())
 }
 
 fn needs_escapes(name: &str) -> Option<&'static str> {

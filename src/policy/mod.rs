@@ -24,6 +24,7 @@ mod lint;
 mod path;
 #[expect(clippy::module_inception, reason = "the noun of this folder")]
 mod policy;
+mod record_binding;
 mod reveal;
 mod tag;
 #[cfg(feature = "toml")]
@@ -36,6 +37,7 @@ pub use blind_index::BlindIndex;
 pub use field::Field;
 pub(crate) use field::FieldIndex;
 pub use policy::{Policy, PolicyBuilder};
+pub use record_binding::RecordBinding;
 pub use reveal::{Reveal, Shown};
 pub use tag::Tag;
 

@@ -7,6 +7,7 @@ use super::field::{Field, FieldIndex};
 #[cfg(feature = "layer")]
 use super::lint::plain_name;
 use super::lint::{self, Checked, Fault};
+use super::record_binding::RecordBinding;
 use crate::error::{Error, ErrorKind};
 
 /// The tagged fields of one collection.
@@ -28,6 +29,7 @@ pub struct Policy {
     collection: String,
     fields: Vec<Field>,
     fresh_prefix_per_field: bool,
+    records: Option<RecordBinding>,
     checked: Checked,
 }
 
@@ -35,7 +37,12 @@ impl Policy {
     /// Starts a policy for `collection`, the name that all its tokens are bound to. A table may be renamed later; this
     /// name may not.
     pub fn builder(collection: impl Into<String>) -> PolicyBuilder {
-        PolicyBuilder { collection: collection.into(), fields: Vec::new(), fresh_prefix_per_field: false }
+        PolicyBuilder {
+            collection: collection.into(),
+            fields: Vec::new(),
+            fresh_prefix_per_field: false,
+            records: None,
+        }
     }
 
     /// Returns the name that all tokens are bound to.
@@ -82,6 +89,12 @@ impl Policy {
         self.fresh_prefix_per_field
     }
 
+    /// Returns how tokens are bound to the records that hold them, where they are.
+    #[must_use]
+    pub fn record_binding(&self) -> Option<&RecordBinding> {
+        self.records.as_ref()
+    }
+
     pub(crate) fn automaton(&self) -> &Automaton {
         &self.checked.automaton
     }
@@ -100,6 +113,7 @@ pub struct PolicyBuilder {
     collection: String,
     fields: Vec<Field>,
     fresh_prefix_per_field: bool,
+    records: Option<RecordBinding>,
 }
 
 impl PolicyBuilder {
@@ -122,6 +136,18 @@ impl PolicyBuilder {
         self
     }
 
+    /// Binds tokens to the records that hold them.
+    ///
+    /// Tokens that stand already are then those of no record: a job re-encrypts them, see
+    /// [`RecordBinding::upgrade`].
+    pub fn bind_records(mut self, mut binding: RecordBinding) -> Self {
+        if binding.paths.is_empty() {
+            binding.paths = vec!["$".to_owned(), "$[*]".to_owned()];
+        }
+        self.records = Some(binding);
+        self
+    }
+
     /// Checks and compiles the policy.
     ///
     /// # Errors
@@ -135,8 +161,8 @@ impl PolicyBuilder {
     }
 
     pub(super) fn check(self) -> Result<Policy, Fault> {
-        let Self { collection, fields, fresh_prefix_per_field } = self;
-        let checked = lint::check(&collection, &fields)?;
-        Ok(Policy { collection, fields, fresh_prefix_per_field, checked })
+        let Self { collection, fields, fresh_prefix_per_field, records } = self;
+        let checked = lint::check(&collection, &fields, records.as_ref())?;
+        Ok(Policy { collection, fields, fresh_prefix_per_field, records, checked })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -10,6 +11,7 @@ use toml::value::Datetime;
 use super::field::Field;
 use super::lint::{self, Place};
 use super::policy::Policy;
+use super::record_binding::RecordBinding;
 use super::tag::Tag;
 use super::toml_rules::{self, IndexEntry, ValidationEntry};
 use crate::error::{Error, ErrorKind};
@@ -21,10 +23,21 @@ struct Document {
     collection: Spanned<String>,
     #[serde(default)]
     fresh_prefix_per_field: bool,
+    record: Option<Spanned<RecordEntry>>,
     #[serde(default)]
     tags: BTreeMap<Spanned<String>, TagEntry>,
     #[serde(default)]
     fields: BTreeMap<Spanned<String>, FieldEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordEntry {
+    id: String,
+    #[serde(default)]
+    paths: Vec<String>,
+    /// In seconds.
+    unbound_for: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +73,7 @@ impl Policy {
     /// ```
     /// let policy = fieldseal::Policy::from_toml(r#"
     ///     collection = "customers"
+    ///     record = { id = "id", paths = ["$", "$.items[*]"] } # also unbound_for, in seconds: see `RecordBinding`
     ///
     ///     [fields.name]
     ///     tag = "name"
@@ -87,11 +101,19 @@ impl Policy {
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         let document: Document =
             toml::from_str(text).map_err(|error| error_at(text, error.span().unwrap_or(0..0), error.message()))?;
-        let Document { collection, fresh_prefix_per_field, tags, fields } = document;
+        let Document { collection, fresh_prefix_per_field, record, tags, fields } = document;
         let collection_span = collection.span();
         let mut builder = Self::builder(collection.into_inner());
         if fresh_prefix_per_field {
             builder = builder.fresh_prefix_per_field();
+        }
+        if let Some(record) = record {
+            let RecordEntry { id, paths, unbound_for } = record.into_inner();
+            let binding = match unbound_for {
+                Some(seconds) => RecordBinding::upgrade(id, Duration::from_secs(seconds)),
+                None => RecordBinding::required(id),
+            };
+            builder = builder.bind_records(paths.into_iter().fold(binding, RecordBinding::path));
         }
         for (name, TagEntry { pad_to }) in &tags {
             if let Some(bytes) = pad_to

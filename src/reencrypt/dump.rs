@@ -15,7 +15,7 @@ impl EncryptedTable {
     /// their keys as well, and for what was stolen.
     ///
     /// Reads what `pg_dump` writes in its plain format, with `COPY`. Rows have no key there: their places are the lines of
-    /// the dump, from 1. A file of SQLite is a database, which [`scan`](Self::scan) reads. Blocks on `dump`.
+    /// the dump, from 1. Where the policy binds tokens to records, the column of that name tells the records apart. A file of SQLite is a database, which [`scan`](Self::scan) reads. Blocks on `dump`.
     ///
     /// # Errors
     ///
@@ -34,6 +34,15 @@ impl EncryptedTable {
                 names.iter().position(|name| *name == column.name).ok_or_else(missing)
             });
             let places = places.collect::<Result<Vec<_>, _>>()?;
+            let id_place = self.cipher.policy().record_binding().map(|binding| {
+                let member = binding.member();
+                let missing = || {
+                    let message = format!("the dump of table `{}` has no column `{member}`", self.name);
+                    database(format!("{message}, the id that its tokens are bound to"))
+                };
+                names.iter().position(|name| name == member).ok_or_else(missing)
+            });
+            let id_place = id_place.transpose()?;
             loop {
                 let number = lines.number + 1;
                 let Some(line) = lines.next()? else {
@@ -47,6 +56,9 @@ impl EncryptedTable {
                     return Err(database(format!(
                         "line {number} of the dump has another number of columns than its table"
                     )));
+                }
+                if let Some(place) = id_place {
+                    migration.begin_row(&String::from_utf8_lossy(&unescaped(cells[place]).unwrap_or_default()));
                 }
                 let mut unread = Vec::new();
                 for (column, &place) in self.columns.iter().zip(&places) {

@@ -97,6 +97,9 @@ impl Parts {
         let mut fields: Vec<_> = policy.fields().iter().collect();
         fields.sort_unstable_by_key(|field| field.name());
         self.add(policy.collection());
+        if let Some(binding) = policy.record_binding() {
+            self.add(format!("{binding:?}"));
+        }
         self.add_count(fields.len());
         for field in fields {
             if let Some(index) = policy.field_named(field.name()) {

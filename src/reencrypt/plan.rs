@@ -2,7 +2,7 @@
 
 use super::database::{Batch, Lease, Shape, Statements, Step};
 use super::report::Scan;
-use super::row::{Cell, Change, Row, RowKey, shown};
+use super::row::{Cell, Change, KeyPart, Row, RowKey, shown};
 use super::table::EncryptedTable;
 use crate::cipher::{Direction, FieldCipher, Finding, Migration};
 use crate::error::{Error, ErrorKind};
@@ -91,6 +91,9 @@ impl Plan {
         let mut changes = Vec::new();
         for row in rows {
             let (mut new, mut unread) = (None, Vec::new());
+            if self.table.cipher.policy().record_binding().is_some() {
+                migration.begin_row(&self.record_id(&row.key)?);
+            }
             for (index, column) in self.table.columns.iter().enumerate() {
                 let cell = &row.cells[index];
                 let Some(bytes) = cell.as_bytes() else { continue };
@@ -116,6 +119,16 @@ impl Plan {
             changes.extend(new.map(|new| Change { old: row, new }));
         }
         Ok(Encrypted { changes, key: migration.key() })
+    }
+
+    /// The key of a row as the id of the record that its values are bound to.
+    fn record_id(&self, key: &RowKey) -> Result<String, Error> {
+        match &key[..] {
+            [id @ (KeyPart::Integer(_) | KeyPart::Text(_))] => Ok(id.to_string()),
+            _ => Err(self.table.fault(
+                "has a key of several columns, or of bytes: that is no id of a record, which its policy binds tokens to",
+            )),
+        }
     }
 
     fn in_row(&self, row: &Row, column: &str, error: Error) -> Error {
