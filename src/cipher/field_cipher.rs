@@ -12,6 +12,8 @@ use super::stream::JsonStream;
 use crate::audit::{Audit, AuditEvent, AuditKind, TracingAudit};
 use crate::crypto::associated_data::AssociatedData;
 use crate::crypto::key_id::KeyId;
+#[cfg(feature = "layer")]
+use crate::crypto::token::SHORTEST_TEXT;
 use crate::crypto::token_search;
 use crate::error::{Error, ErrorKind};
 use crate::json::Framing;
@@ -342,6 +344,10 @@ impl FieldCipher {
     pub(super) fn record(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>) {
         self.record_many(kind, field, key_id, 1);
     }
+
+    /// The length of the shortest token in text form.
+    #[cfg(feature = "layer")]
+    pub(crate) const SHORTEST_TOKEN: usize = SHORTEST_TEXT;
 
     /// Refuses text in which a token stands, where no field is meant to stand.
     ///

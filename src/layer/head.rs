@@ -14,6 +14,9 @@ pub(super) fn refuse_tokens(cipher: &FieldCipher, head: &request::Parts) -> Resu
         check(cipher, authority.as_str())?;
     }
     let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+    if is_short(target) {
+        return refuse_tokens_in(cipher, &head.headers);
+    }
     // Percent-decoded, path and query are looked at as one, whatever separates their parts.
     let target = if target.contains('%') { Cow::Owned(target.replace(['&', '='], "/")) } else { target.into() };
     check(cipher, &target)?;
@@ -28,8 +31,16 @@ pub(super) fn refuse_tokens_in(cipher: &FieldCipher, headers: &HeaderMap) -> Res
     })
 }
 
+/// Whether `text` is shorter than any token. Without percent-encoding it only becomes shorter.
+fn is_short(text: &str) -> bool {
+    text.len() < FieldCipher::SHORTEST_TOKEN
+}
+
 /// Looks at `text` as it is written, and without percent-encoding.
 fn check(cipher: &FieldCipher, text: &str) -> Result<(), Error> {
+    if is_short(text) {
+        return Ok(());
+    }
     cipher.refuse_token(text.as_bytes())?;
     if !text.contains('%') {
         return Ok(());
