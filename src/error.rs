@@ -86,6 +86,14 @@ impl Error {
         self
     }
 
+    /// Makes what is wrong with a value of the caller's a refusal of what somebody sent.
+    pub(crate) fn into_refusal(self) -> Self {
+        match self.kind() {
+            ErrorKind::InvalidValue => Self::new(ErrorKind::Refused, self.to_string()),
+            _ => self,
+        }
+    }
+
     pub(crate) fn decryption() -> Self {
         Self::new(ErrorKind::Decryption, "the stored value does not open in this place")
     }

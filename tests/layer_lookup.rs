@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use fieldseal::policy::{BlindIndex, Normalizer};
+use fieldseal::policy::{BlindIndex, CompoundIndex, Normalizer};
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
@@ -210,5 +210,40 @@ async fn a_customer_is_found_by_her_number_and_shown_without_the_index() {
     for target in ["/customers?phone=%2B6591234567", "/customers/by-phone/65%209123%204567"] {
         let reply = server.send(server.request("GET", target).body(Body::empty()).unwrap()).await;
         assert_eq!(reply.text(), shown);
+    }
+}
+
+#[tokio::test]
+async fn fields_of_one_index_are_asked_for_together() {
+    let exact = |index: CompoundIndex, field: &str| index.part(field, Normalizer::exact());
+    let policy = Policy::builder("customers")
+        .field(Field::new("postcode", Tag::Address))
+        .field(Field::new("birth_year", Tag::DateOfBirth))
+        .compound_index(exact(exact(CompoundIndex::new("place_and_year"), "postcode"), "birth_year"))
+        .build()
+        .unwrap();
+    let cipher = FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap();
+    let asked = [("postcode", "570123"), ("birth_year", "1980")];
+    let index = cipher.compound_lookup("place_and_year", &asked).unwrap().remove(0);
+    let seen = async |query: &str| {
+        let recorder = Recorder::echoing();
+        let server = Server::hyper(FieldEncryptionLayer::new(cipher.clone()), &recorder).await;
+        let path = format!("/customers?{query}");
+        let reply = server.send(server.request("GET", &path).body(Body::empty()).unwrap()).await;
+        if reply.status == 200 { Ok(recorder.only().uri.to_string()) } else { Err(reply.refusal(422, "refused")) }
+    };
+    for query in ["a=1&postcode=570123&birth_year=1980", "birthYear=1980&a=1&post_code=570%3123"] {
+        assert_eq!(seen(query).await.unwrap(), format!("/customers?a=1&place_and_year={index}"), "{query}");
+    }
+    for (query, said) in [
+        ("postcode=570123", "with the others"),
+        ("birth_year=1980&birth_year=1980", "with the others"),
+        ("postcode=570123&birth_year=1980&postcode=1", "once"),
+        ("postcode=570123;birth_year=1980", "with the others"),
+        ("postcode=&birth_year=1980", "have no index"),
+        ("place_and_year=fi1.x", "cannot be sent"),
+    ] {
+        let detail = seen(query).await.unwrap_err();
+        assert!(detail.contains(said) && !detail.contains("570123"), "{query}: {detail}");
     }
 }

@@ -93,6 +93,11 @@ async fn an_index_comes_moves_and_goes_with_its_value() {
 }
 
 #[tokio::test]
+async fn an_index_of_several_fields_moves_with_them() {
+    table_indexes::an_index_of_several_fields_moves_with_them(TestDatabase::sqlite().await).await;
+}
+
+#[tokio::test]
 async fn values_are_bound_to_their_rows() {
     table_records::values_are_bound_to_their_rows(TestDatabase::sqlite().await).await;
 }

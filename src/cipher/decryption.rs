@@ -204,7 +204,7 @@ impl Visitor for Decryption {
     }
 
     fn changes_members(&self) -> bool {
-        !self.policy().indexed().is_empty() || self.cipher.omits()
+        self.policy().has_indexes() || self.cipher.omits()
     }
 
     fn member(&self, field: FieldIndex) -> Member<'_> {

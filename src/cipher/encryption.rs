@@ -5,6 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::field_cipher::FieldCipher;
+use super::parts::Objects;
 use super::record_binding::Records;
 use crate::audit::AuditKind;
 use crate::crypto::padding::LONGEST_VALUE;
@@ -27,23 +28,27 @@ pub(super) struct Encryption {
     /// Which fields with a validation the document has held so far.
     present: Vec<FieldIndex>,
     pub(super) records: Records,
+    /// What was seen of the parts of indexes of several fields.
+    pub(super) objects: Objects,
 }
 
 /// What the documents are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Whole,
     /// Only what changes, but for that as `Whole`.
     Partial,
     MergePatch,
     /// Their members are what is looked for.
     Search,
+    /// What is stored, and not sent.
+    Stored,
 }
 
 impl Encryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
         let records = cipher.records(true);
-        Self { cipher, tokens: None, kind: Kind::Whole, present: Vec::new(), records }
+        Self { cipher, tokens: None, kind: Kind::Whole, present: Vec::new(), records, objects: Vec::new() }
     }
 
     pub(super) fn for_single_values(mut self) -> Self {
@@ -55,16 +60,24 @@ impl Encryption {
         Self { kind: Kind::MergePatch, ..self }
     }
 
-    #[cfg(any(feature = "layer", feature = "sqlite", feature = "postgres"))]
+    #[cfg(feature = "layer")]
     pub(super) fn for_part(self) -> Self {
         Self { kind: Kind::Partial, ..self }
+    }
+
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn for_stored(self) -> Self {
+        Self { kind: Kind::Stored, ..self }
     }
 
     pub(super) fn for_search(self) -> Self {
         Self { kind: Kind::Search, ..self }
     }
 
-    #[cfg(feature = "layer")]
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(super) fn cipher(&self) -> &FieldCipher {
         &self.cipher
     }
@@ -141,6 +154,7 @@ impl Encryption {
         }
         let canonical = self.validated(field, value)?;
         let value = canonical.as_ref().map_or(value, |canonical| &canonical[..]);
+        self.note_part(field, value);
         let token = self.encrypt(field, value)?;
         out.push(b'"');
         token::write_text(token, out);
@@ -207,10 +221,7 @@ impl Encryption {
             return Err(unfit("holds a part of a character"));
         }
         let text = str::from_utf8(&unescaped).expect("the transformer lets valid UTF-8 through only");
-        make(text).map_err(|error| match error.kind() {
-            ErrorKind::InvalidValue => Error::new(ErrorKind::Refused, error.to_string()),
-            _ => error,
-        })
+        make(text).map_err(Error::into_refusal)
     }
 
     /// Refuses a value that is a token by its syntax alone. To pass it on, or to encrypt it once more, would let
@@ -249,6 +260,7 @@ impl Visitor for Encryption {
         // In a merge patch it removes the member.
         if value == b"null" && (is_merge_patch || !policy.encrypts_null()) {
             self.validated(field, value)?;
+            self.note_part(field, value);
             out.extend_from_slice(value);
             return self.write_index(field, value, out);
         }
@@ -285,6 +297,9 @@ impl Visitor for Encryption {
         if policy.indexed_by(field).is_some() {
             return Sibling::IsOne;
         }
+        if policy.is_part(field) {
+            return Sibling::Joined;
+        }
         policy.field(field).index_name().map_or(Sibling::Nothing, Sibling::Follows)
     }
 
@@ -303,6 +318,18 @@ impl Visitor for Encryption {
         let seen = if is_whole { text.len() } else { token_search::unfinished(text) };
         self.cipher.refuse_token(&text[..seen])?;
         Ok(seen)
+    }
+
+    fn joins_parts(&self) -> bool {
+        self.kind != Kind::Search && self.policy().compounds().len() > 0
+    }
+
+    fn begin_parts(&mut self) {
+        self.objects.push(Vec::new());
+    }
+
+    fn end_parts(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.write_compounds(out)
     }
 
     fn begin_record(&mut self, record: &[u8], is_root: bool) {

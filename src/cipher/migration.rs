@@ -8,6 +8,7 @@ use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
 use super::record_binding::Records;
+use crate::crypto::index_key::INDEX_MARK;
 use crate::crypto::key_id::KeyId;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::crypto::token::{self, TEXT_MARK};
@@ -70,7 +71,7 @@ impl Migration {
         Ok(Self {
             direction,
             decryption: Decryption::new(cipher.clone()),
-            encryption: Encryption::new(cipher.clone()).for_part(),
+            encryption: Encryption::new(cipher.clone()).for_stored(),
             verification: Decryption::new(cipher.clone()),
             primary,
             findings: Vec::new(),
@@ -168,8 +169,8 @@ impl Migration {
     /// Whether blind indexes are made anew, with their values or because their key changed.
     fn moves_indexes(&self) -> bool {
         match self.direction {
-            Direction::Encrypt => !self.decryption.policy().indexed().is_empty(),
-            Direction::Reencrypt => self.decryption.has_index_keys() && !self.decryption.policy().indexed().is_empty(),
+            Direction::Encrypt => self.decryption.policy().has_indexes(),
+            Direction::Reencrypt => self.decryption.has_index_keys() && self.decryption.policy().has_indexes(),
             Direction::Decrypt | Direction::Look => false,
         }
     }
@@ -178,14 +179,17 @@ impl Migration {
     fn write_index(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         if self.moves_indexes() {
             let start = out.len();
+            self.encryption.note_part(field, value);
             self.encryption.write_index(field, value, out)?;
-            if let Some(colon) = out[start..].iter().rposition(|&byte| byte == b':')
-                && out.ends_with(b"\"")
-            {
-                self.indexes.push(out[start + colon + 1..].to_vec());
-            }
+            self.note_indexes(&out[start..]);
         }
         Ok(())
+    }
+
+    /// Takes note of the indexes among `members`, which the document should hold.
+    fn note_indexes(&mut self, members: &[u8]) {
+        let values = members.split(|&byte| byte == b'"').filter(|part| part.starts_with(INDEX_MARK.as_bytes()));
+        self.indexes.extend(values.map(<[u8]>::to_vec));
     }
 
     /// Returns whether `text`, which begins like a token, is taken for one. What is neither a token nor a damaged one is
@@ -278,11 +282,26 @@ impl Visitor for Migration {
     }
 
     fn changes_members(&self) -> bool {
-        self.moves_indexes() || (self.direction == Direction::Decrypt && !self.decryption.policy().indexed().is_empty())
+        self.moves_indexes() || (self.direction == Direction::Decrypt && self.decryption.policy().has_indexes())
     }
 
     fn member(&self, field: FieldIndex) -> Member<'_> {
         if self.decryption.policy().indexed_by(field).is_some() { Member::Omitted } else { Member::Kept }
+    }
+
+    fn joins_parts(&self) -> bool {
+        self.moves_indexes() && self.encryption.joins_parts()
+    }
+
+    fn begin_parts(&mut self) {
+        self.encryption.begin_parts();
+    }
+
+    fn end_parts(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let start = out.len();
+        self.encryption.end_parts(out)?;
+        self.note_indexes(&out[start..]);
+        Ok(())
     }
 
     fn begin_record(&mut self, record: &[u8], is_root: bool) {

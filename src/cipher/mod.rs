@@ -6,6 +6,7 @@ mod field_cipher;
 mod index;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migration;
+mod parts;
 mod record;
 mod record_binding;
 mod scope;

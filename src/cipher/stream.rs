@@ -183,6 +183,26 @@ impl Visitor for Direction {
         }
     }
 
+    fn joins_parts(&self) -> bool {
+        match self {
+            Self::Encrypt(encryption) => encryption.joins_parts(),
+            Self::Decrypt(_) => false,
+        }
+    }
+
+    fn begin_parts(&mut self) {
+        if let Self::Encrypt(encryption) = self {
+            encryption.begin_parts();
+        }
+    }
+
+    fn end_parts(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        match self {
+            Self::Encrypt(encryption) => encryption.end_parts(out),
+            Self::Decrypt(_) => Ok(()),
+        }
+    }
+
     fn begin_record(&mut self, record: &[u8], is_root: bool) {
         match self {
             Self::Encrypt(encryption) => encryption.begin_record(record, is_root),

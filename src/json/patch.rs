@@ -193,6 +193,9 @@ fn check_sibling(
                 beside = Some(Beside { pointer: format!("{parent}/{token}"), member: name.len() + 4 });
             }
             (Sibling::Follows(_), _) => return Err(refused("a value with a blind index is written anew, not moved")),
+            (Sibling::Joined, _) => {
+                return Err(refused("a part of an index of several fields is written with the object that holds them"));
+            }
             (Sibling::IsOne, _) => return Err(refused("a blind index is made from its field, and cannot be sent")),
         }
     }

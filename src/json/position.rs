@@ -49,6 +49,8 @@ pub(super) struct Container {
     pub(super) kind: Kind,
     pub(super) state: State,
     pub(super) marks: Marks,
+    /// It may hold the parts of an index of several fields, which is written at its end.
+    pub(super) has_parts: bool,
     /// No member stands before the next comma any more.
     pub(super) skips_comma: bool,
 }
@@ -63,7 +65,7 @@ pub(super) enum Kind {
 
 impl Container {
     pub(super) fn new(kind: Kind, state: State) -> Self {
-        Self { kind, state, marks: Marks::default(), skips_comma: false }
+        Self { kind, state, marks: Marks::default(), has_parts: false, skips_comma: false }
     }
 }
 

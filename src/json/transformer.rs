@@ -188,6 +188,7 @@ impl Transformer {
         }
         let Position { mut expects, mut begun, mut innermost, mut here, mut watch, mut tagged } = position;
         let shortest = self.shortest_suspect(visitor);
+        let joins_parts = visitor.joins_parts();
         loop {
             // One turn reads a comma, a name with its colon, and a value, as far as each is expected.
             if expects == Expects::CommaOrEnd {
@@ -229,6 +230,11 @@ impl Transformer {
                         expects = Expects::Value;
                     }
                     (b'}', Kind::Object) | (b']', Kind::Array(_)) => {
+                        if innermost.has_parts {
+                            out.extend_from_slice(&input[done..at]);
+                            done = at;
+                            visitor.end_parts(out)?;
+                        }
                         innermost = self.close();
                         watch = Watch::Nothing;
                     }
@@ -261,6 +267,9 @@ impl Transformer {
                         }
                     }
                 } else if byte == b'}' && expects == Expects::NameOrEnd {
+                    if innermost.has_parts {
+                        visitor.end_parts(out)?;
+                    }
                     innermost = self.close();
                     watch = Watch::Nothing;
                     expects = Expects::CommaOrEnd;
@@ -340,6 +349,10 @@ impl Transformer {
                     }
                     self.open(innermost, at - 1)?;
                     innermost = Container::new(Kind::Object, here);
+                    if here.has_parts() && joins_parts {
+                        innermost.has_parts = true;
+                        visitor.begin_parts();
+                    }
                     innermost.marks.is_operation =
                         watch == Watch::Operation && is_untagged && self.flow == Flow::Inward;
                     if CHANGES_MEMBERS && tagged.is_none() {

@@ -49,6 +49,20 @@ pub(crate) trait Visitor {
         Ok(text.len())
     }
 
+    /// Whether members are made from several others, and written at the end of the object that holds them.
+    fn joins_parts(&self) -> bool {
+        false
+    }
+
+    /// Is told that an object begins that may hold parts of such a member.
+    fn begin_parts(&mut self) {}
+
+    /// Is told that it ends, and writes what is made from them: with a comma before it, since there is a part.
+    fn end_parts(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let _ = out;
+        Ok(())
+    }
+
     /// Is told that what comes next stands in `record`, an object whose values are bound to it.
     /// The record may be the whole document.
     fn begin_record(&mut self, record: &[u8], is_root: bool) {
@@ -78,6 +92,8 @@ pub(crate) enum Sibling<'v> {
     Follows(Cow<'v, str>),
     /// It is itself made from another field.
     IsOne,
+    /// A member that is made from it and others.
+    Joined,
 }
 
 /// Which way documents go. Inward, what a service could read otherwise than this parser does is refused.

@@ -115,10 +115,12 @@
 //!
 //! Where the field has a [blind index](crate::Field::blind_index), `?phone=…` becomes `?phone_index=…`: the service, its
 //! logs and the database see indexes, one or several separated by commas, and a row matches that has any of them. A field
-//! that is asked for twice, within another name or by a semicolon is still refused. Three other ways to ask:
+//! that is asked for twice, within another name or by a semicolon is still refused. Other ways to ask:
 //!
 //! - [`lookup_path`](FieldEncryptionLayer::lookup_path): a segment of the path, `/customers/by-phone/{phone}`;
 //! - [`search_path`](FieldEncryptionLayer::search_path): a JSON document or a form that is sent as a search;
+//! - with a [`CompoundIndex`](crate::policy::CompoundIndex), `?postcode=…&birth_year=…` asks for the index of both; one without the
+//!   other is refused;
 //! - [`FieldCipher::lookup`](crate::FieldCipher::lookup), in the service itself, also for truncated indexes, whose matches
 //!   must be checked.
 //!

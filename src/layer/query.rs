@@ -42,11 +42,19 @@ pub(super) fn rewrite_parameters<'q>(cipher: &FieldCipher, parameters: &'q str) 
     let policy = cipher.policy();
     let mut seen = Vec::new();
     let mut rewritten: Vec<Cow<'q, str>> = Vec::new();
+    // What is asked for of the fields that several make one index.
+    let mut parts: Vec<(FieldIndex, Cow<'q, str>, &str)> = Vec::new();
     for parameter in parameters.split('&') {
         let mut pairs = form_urlencoded::parse(parameter.as_bytes());
         let lookup = pairs.next().and_then(|(name, value)| Some((policy.field_called(&name)?, value)));
         // Some frameworks end a parameter at a semicolon, too, which leaves open what is asked for.
-        let lookup = lookup.filter(|(field, _)| is_indexed(policy, *field) && !parameter.contains(';'));
+        let lookup = lookup.filter(|_| !parameter.contains(';'));
+        let is_part = |field| !is_indexed(policy, field) && policy.indexed_by(field).is_none() && policy.is_part(field);
+        if let Some((field, value)) = lookup.as_ref().filter(|(field, _)| is_part(*field)) {
+            parts.push((*field, value.clone(), parameter));
+            continue;
+        }
+        let lookup = lookup.filter(|(field, _)| is_indexed(policy, *field));
         let Some((field, value)) = lookup else {
             refuse_field(policy, parameter)?;
             rewritten.push(parameter.into());
@@ -61,15 +69,27 @@ pub(super) fn rewrite_parameters<'q>(cipher: &FieldCipher, parameters: &'q str) 
         let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
         rewritten.push(format!("{name}={}", terms(cipher, field, &value)?).into());
     }
+    for (compound, fields) in policy.compounds() {
+        if !fields.iter().all(|field| parts.iter().any(|(other, ..)| other == field)) {
+            continue;
+        }
+        let (asked, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(field, ..)| fields.contains(field));
+        parts = others;
+        let values: Vec<_> = asked.iter().map(|(field, value, _)| (policy.field(*field).name(), &**value)).collect();
+        let terms = cipher.compound_lookup(compound.name(), &values).map_err(Error::into_refusal)?;
+        let name: String = form_urlencoded::byte_serialize(compound.name().as_bytes()).collect();
+        rewritten.push(format!("{name}={}", terms.join(",")).into());
+        seen.extend(asked.iter().map(|(field, ..)| *field));
+    }
+    if let Some((_, _, parameter)) = parts.first() {
+        refuse_field(policy, parameter)?;
+    }
     Ok(if seen.is_empty() { parameters.into() } else { rewritten.join("&").into() })
 }
 
 /// Returns the indexes of `value`, separated by commas.
 pub(super) fn terms(cipher: &FieldCipher, field: FieldIndex, value: &str) -> Result<String, Error> {
-    let lookup = cipher.lookup_of(field, value).map_err(|error| match error.kind() {
-        ErrorKind::InvalidValue => Error::new(ErrorKind::Refused, error.to_string()),
-        _ => error,
-    })?;
+    let lookup = cipher.lookup_of(field, value).map_err(Error::into_refusal)?;
     if lookup.is_exact() {
         return Ok(lookup.terms().join(","));
     }
@@ -95,6 +115,11 @@ fn refuse_field(policy: &Policy, parameter: &str) -> Result<(), Error> {
             Some(_) => format!("the query asks for `{name}`, which is made from its field, and cannot be sent"),
             None if is_indexed(policy, field) => {
                 format!("the query asks for protected field `{name}`, which can only be searched as `{name}=`, once")
+            }
+            None if policy.is_part(field) => {
+                format!(
+                    "the query asks for protected field `{name}`, which can only be searched with the others of its index"
+                )
             }
             None => format!("the query asks for protected field `{name}`, which cannot be searched"),
         };

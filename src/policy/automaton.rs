@@ -9,12 +9,13 @@ use super::path::{Path, Selector};
 const MOST_STATES: usize = 1024;
 
 /// How much of the policy's paths is matched at one place of a document. The highest bit tells that a field stands there,
-/// and the one below it that an object there is a record.
+/// the one below it that an object there is a record, and the one below that that it may hold the parts of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State(u16);
 
 const IS_FIELD: u16 = 1 << 15;
 const IS_RECORD: u16 = 1 << 14;
+const HAS_PARTS: u16 = 1 << 13;
 
 impl State {
     /// Nothing tagged can stand here or below.
@@ -23,7 +24,13 @@ impl State {
     const START: Self = Self(1);
 
     fn place(self) -> usize {
-        usize::from(self.0 & !(IS_FIELD | IS_RECORD))
+        usize::from(self.0 & !(IS_FIELD | IS_RECORD | HAS_PARTS))
+    }
+
+    /// Returns whether an object at this place may hold the parts of an index of several fields.
+    #[inline]
+    pub(crate) fn has_parts(self) -> bool {
+        self.0 & HAS_PARTS != 0
     }
 
     /// Returns what an object at this place is passed on as, where it is a record.
@@ -85,7 +92,8 @@ pub(super) enum Conflict {
 }
 
 impl Automaton {
-    pub(super) fn new(paths: &[(FieldIndex, Path)]) -> Result<Self, Conflict> {
+    /// Compiles `paths`, of which those of `compounds` are of indexes of several fields.
+    pub(super) fn new(paths: &[(FieldIndex, Path)], compounds: &Range<u16>) -> Result<Self, Conflict> {
         let selectors = || paths.iter().flat_map(|(_, path)| &path.segments).map(|segment| &segment.selector);
         let mut names: Vec<Box<[u8]>> = selectors()
             .filter_map(
@@ -118,7 +126,7 @@ impl Automaton {
             objects: Vec::new(),
             alike: Vec::new(),
         };
-        automaton.build(paths)?;
+        automaton.build(paths, compounds)?;
         Ok(automaton)
     }
 
@@ -200,7 +208,7 @@ impl Automaton {
     }
 
     /// Subset construction. An item is a path and how many of its segments are matched.
-    fn build(&mut self, paths: &[(FieldIndex, Path)]) -> Result<(), Conflict> {
+    fn build(&mut self, paths: &[(FieldIndex, Path)], compounds: &Range<u16>) -> Result<(), Conflict> {
         let start: Vec<(usize, usize)> = (0..paths.len()).map(|path| (path, 0)).collect();
         let mut states = HashMap::from([(Vec::new(), State::DEAD), (start.clone(), State::START)]);
         let mut sets = vec![Vec::new(), start];
@@ -236,6 +244,7 @@ impl Automaton {
             }
             next += 1;
         }
+        let has_parts = self.states_with(compounds);
         for state in self.transitions.iter_mut().chain([&mut self.start]) {
             if self.fields[state.place()].is_some() {
                 state.0 |= IS_FIELD;
@@ -243,11 +252,21 @@ impl Automaton {
             if is_record[state.place()] {
                 state.0 |= IS_RECORD;
             }
+            if has_parts[state.place()] {
+                state.0 |= HAS_PARTS;
+            }
         }
         match is_reached.iter().position(|is_reached| !is_reached) {
             Some(path) => Err(Conflict::Unreachable(path)),
             None => Ok(()),
         }
+    }
+
+    /// Tells of each state whether one of `fields` is a member of an object there.
+    fn states_with(&self, fields: &Range<u16>) -> Vec<bool> {
+        let is_one = |state: &State| self.fields[state.place()].is_some_and(|field| fields.contains(&field.0));
+        let rows = self.transitions.chunks(self.symbols);
+        rows.map(|row| row[..self.other_index()].iter().any(is_one)).collect()
     }
 
     fn step(&self, set: &[(usize, usize)], symbol: usize, paths: &[(FieldIndex, Path)]) -> Vec<(usize, usize)> {
@@ -336,7 +355,7 @@ mod tests {
 
     fn automaton(paths: &[&str]) -> Result<Automaton, Conflict> {
         let parsed = paths.iter().zip(0..).map(|(path, field)| (FieldIndex(field), Path::parse(path).unwrap()));
-        Automaton::new(&parsed.collect::<Vec<_>>())
+        Automaton::new(&parsed.collect::<Vec<_>>(), &(0..0))
     }
 
     /// Follows `place`, where numbers are indexes, and returns the field there.

@@ -41,6 +41,9 @@ pub struct BlindIndex {
 }
 
 impl BlindIndex {
+    /// The bits of a full one.
+    pub(crate) const FULL: u16 = FULL_BITS;
+
     /// Asks for a full index of 128 bits, over the normal form that `normalizer` makes. Fit for a unique constraint.
     pub fn new(normalizer: Normalizer) -> Self {
         Self { name: None, normalizer, bits: FULL_BITS, partitions: 1, accepts_frequency_leak: false }

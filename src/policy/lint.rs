@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::mem;
 
 use super::automaton::{Automaton, Conflict};
+use super::compound_index::CompoundIndex;
 use super::field::{Field, FieldIndex};
 use super::path::{Path, Selector};
 use super::record_binding::RecordBinding;
@@ -11,6 +12,8 @@ use crate::crypto::padding;
 
 const MOST_FIELDS: usize = 256;
 const LONGEST_NAME: usize = 255;
+/// The most fields that one index is made of.
+const MOST_PARTS: usize = 8;
 
 /// Where in a policy a fault stands, for a reader of the policy's file to point at its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +39,17 @@ pub(super) struct Checked {
     pub(super) called: HashMap<String, FieldIndex>,
     /// The fields with a blind index. The places of those have the numbers behind the fields'.
     pub(super) indexed: Vec<FieldIndex>,
+    /// The fields of each index of several, whose places have the numbers behind those.
+    pub(super) parts: Vec<Vec<FieldIndex>>,
 }
 
 /// Checks a policy and compiles its paths.
-pub(super) fn check(collection: &str, fields: &[Field], records: Option<&RecordBinding>) -> Result<Checked, Fault> {
+pub(super) fn check(
+    collection: &str,
+    fields: &[Field],
+    compounds: &[CompoundIndex],
+    records: Option<&RecordBinding>,
+) -> Result<Checked, Fault> {
     let fault = |place, message: String| Err(Fault { place, message });
     if let Some(problem) = name_problem(collection) {
         return fault(Place::Collection, format!("the collection's name {problem}"));
@@ -66,6 +76,10 @@ pub(super) fn check(collection: &str, fields: &[Field], records: Option<&RecordB
         }
     }
     let indexed = index_places(fields, &mut paths, &mut places)?;
+    let first_place = fields.len() + indexed.len();
+    let parts = compound_places(fields, compounds, first_place, &mut paths);
+    let parts = parts.map_err(|message| Fault { place: Place::Collection, message })?;
+    places.resize(paths.len(), Place::Collection);
     let last_names = paths.iter().filter_map(|(field, path)| {
         let last = path.segments.iter().rev().find_map(|segment| match &segment.selector {
             Selector::Name(name) => Some(name),
@@ -80,11 +94,14 @@ pub(super) fn check(collection: &str, fields: &[Field], records: Option<&RecordB
         record_places(records, &mut paths).map_err(|message| Fault { place: Place::Collection, message })?;
         places.resize(paths.len(), Place::Collection);
     }
-    let automaton = Automaton::new(&paths).map_err(|conflict| {
+    let number = |place: usize| u16::try_from(place).expect("the numbers of all were checked");
+    let compound_range = number(first_place)..number(first_place + parts.len());
+    let automaton = Automaton::new(&paths, &compound_range).map_err(|conflict| {
         // The place of a blind index stands for its field.
         let field = |field: FieldIndex| {
             let place = usize::from(field.0);
-            &fields[place.checked_sub(fields.len()).map_or(place, |index| indexed[index].0.into())]
+            let index = |index: usize| indexed.get(index).unwrap_or_else(|| &parts[index - indexed.len()][0]);
+            &fields[place.checked_sub(fields.len()).map_or(place, |place| index(place).0.into())]
         };
         let name = |index: FieldIndex| &field(index).name;
         let paths_of = |index: FieldIndex| field(index).paths.join(", ");
@@ -116,7 +133,7 @@ pub(super) fn check(collection: &str, fields: &[Field], records: Option<&RecordB
             },
         }
     })?;
-    Ok(Checked { automaton, called, indexed })
+    Ok(Checked { automaton, called, indexed, parts })
 }
 
 /// Adds the places of blind indexes to the paths: beside the members that they are of.
@@ -156,6 +173,62 @@ fn index_places(
         indexed.push(FieldIndex(number));
     }
     Ok(indexed)
+}
+
+/// Adds the places of indexes of several fields: in the objects that hold them. The first one's is `first_place`.
+fn compound_places(
+    fields: &[Field],
+    compounds: &[CompoundIndex],
+    first_place: usize,
+    paths: &mut Vec<(FieldIndex, Path)>,
+) -> Result<Vec<Vec<FieldIndex>>, String> {
+    if compounds.len() > MOST_FIELDS {
+        return Err(format!("a policy has {MOST_FIELDS} indexes of several fields at most"));
+    }
+    let mut all = Vec::new();
+    for (number, compound) in compounds.iter().enumerate() {
+        let name = &compound.name;
+        let fault = |message: &str| format!("the index `{name}` {message}");
+        if let Some(problem) = name_problem(name).or_else(|| needs_escapes(name)) {
+            return Err(format!("the name of an index of several fields {problem}"));
+        }
+        if compounds[..number].iter().any(|other| other.name == *name) {
+            return Err(fault("stands twice"));
+        }
+        let mut parts = Vec::new();
+        for (part, _) in &compound.parts {
+            let part = (0..).zip(fields).find(|(_, field)| field.name == *part).map(|(place, _)| FieldIndex(place));
+            parts.push(part.ok_or_else(|| fault("has a part which is no field"))?);
+        }
+        let is_repeated = (1..parts.len()).any(|at| parts[..at].contains(&parts[at]));
+        if is_repeated || !(2..=MOST_PARTS).contains(&parts.len()) {
+            return Err(fault("needs two to eight different fields"));
+        }
+        let places =
+            parts.iter().map(|part| beside(paths, *part, name).ok_or_else(|| fault("has a part that is no member")));
+        let mut places = places.collect::<Result<Vec<_>, _>>()?;
+        let first = places.swap_remove(0);
+        if places.iter().any(|other| other.len() != first.len() || !first.iter().all(|path| other.contains(path))) {
+            return Err(fault("has parts that stand in different objects, by their paths"));
+        }
+        let place = FieldIndex(u16::try_from(first_place + number).expect("the numbers of all were checked"));
+        paths.extend(first.into_iter().map(|path| (place, path)));
+        all.push(parts);
+    }
+    Ok(all)
+}
+
+/// Returns the places of a member called `name` beside the values of `field`; nothing where those are no members.
+fn beside(paths: &[(FieldIndex, Path)], field: FieldIndex, name: &str) -> Option<Vec<Path>> {
+    let own = paths.iter().filter(|(other, _)| *other == field).map(|(_, path)| path.clone());
+    let beside = own.map(|mut path| match path.segments.last_mut().map(|segment| &mut segment.selector) {
+        Some(Selector::Name(last)) => {
+            name.clone_into(last);
+            Some(path)
+        }
+        _ => None,
+    });
+    beside.collect()
 }
 
 /// Adds the paths at which records stand.

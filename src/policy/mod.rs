@@ -19,6 +19,7 @@
 
 mod automaton;
 mod blind_index;
+mod compound_index;
 mod field;
 mod lint;
 mod path;
@@ -34,6 +35,7 @@ mod toml_rules;
 
 pub(crate) use automaton::{Automaton, State};
 pub use blind_index::BlindIndex;
+pub use compound_index::CompoundIndex;
 pub use field::Field;
 pub(crate) use field::FieldIndex;
 pub use policy::{Policy, PolicyBuilder};

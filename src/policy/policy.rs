@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::automaton::Automaton;
+use super::compound_index::CompoundIndex;
 use super::field::{Field, FieldIndex};
 #[cfg(feature = "layer")]
 use super::lint::plain_name;
@@ -30,6 +31,7 @@ pub struct Policy {
     fields: Vec<Field>,
     fresh_prefix_per_field: bool,
     records: Option<RecordBinding>,
+    compounds: Vec<CompoundIndex>,
     checked: Checked,
 }
 
@@ -42,6 +44,7 @@ impl Policy {
             fields: Vec::new(),
             fresh_prefix_per_field: false,
             records: None,
+            compounds: Vec::new(),
         }
     }
 
@@ -61,10 +64,26 @@ impl Policy {
         &self.fields[usize::from(index.0)]
     }
 
-    /// Returns the field whose blind index stands at `index`, where that is a place of one.
+    /// Returns the field whose blind index stands at `index`, where that is a place of one; of several fields the first.
     pub(crate) fn indexed_by(&self, index: FieldIndex) -> Option<FieldIndex> {
         let sibling = usize::from(index.0).checked_sub(self.fields.len())?;
-        self.checked.indexed.get(sibling).copied()
+        let own = self.checked.indexed.get(sibling).copied();
+        own.or_else(|| self.checked.parts[sibling - self.checked.indexed.len()].first().copied())
+    }
+
+    /// Whether some member is a blind index.
+    pub(crate) fn has_indexes(&self) -> bool {
+        !self.checked.indexed.is_empty() || !self.compounds.is_empty()
+    }
+
+    /// The blind indexes of several fields each, in order, with those fields.
+    pub(crate) fn compounds(&self) -> impl ExactSizeIterator<Item = (&CompoundIndex, &[FieldIndex])> {
+        self.compounds.iter().zip(self.checked.parts.iter().map(Vec::as_slice))
+    }
+
+    /// Whether `field` is a part of an index of several.
+    pub(crate) fn is_part(&self, field: FieldIndex) -> bool {
+        self.checked.parts.iter().any(|parts| parts.contains(&field))
     }
 
     /// The fields with a blind index, in order.
@@ -74,9 +93,11 @@ impl Policy {
 
     /// Returns what the value at `index` is called: the name of a field, or of a blind index.
     pub(crate) fn place_name(&self, index: FieldIndex) -> Cow<'_, str> {
-        match self.indexed_by(index) {
-            Some(field) => self.field(field).index_name().unwrap_or_default(),
-            None => self.field(index).name().into(),
+        let compound = usize::from(index.0).checked_sub(self.fields.len() + self.checked.indexed.len());
+        match (compound, self.indexed_by(index)) {
+            (Some(compound), _) => self.compounds[compound].name().into(),
+            (None, Some(field)) => self.field(field).index_name().unwrap_or_default(),
+            (None, None) => self.field(index).name().into(),
         }
     }
 
@@ -114,6 +135,7 @@ pub struct PolicyBuilder {
     fields: Vec<Field>,
     fresh_prefix_per_field: bool,
     records: Option<RecordBinding>,
+    compounds: Vec<CompoundIndex>,
 }
 
 impl PolicyBuilder {
@@ -133,6 +155,12 @@ impl PolicyBuilder {
     /// each field instead of each document.
     pub fn fresh_prefix_per_field(mut self) -> Self {
         self.fresh_prefix_per_field = true;
+        self
+    }
+
+    /// Adds a blind index of several fields.
+    pub fn compound_index(mut self, index: CompoundIndex) -> Self {
+        self.compounds.push(index);
         self
     }
 
@@ -161,8 +189,8 @@ impl PolicyBuilder {
     }
 
     pub(super) fn check(self) -> Result<Policy, Fault> {
-        let Self { collection, fields, fresh_prefix_per_field, records } = self;
-        let checked = lint::check(&collection, &fields, records.as_ref())?;
-        Ok(Policy { collection, fields, fresh_prefix_per_field, records, checked })
+        let Self { collection, fields, fresh_prefix_per_field, records, compounds } = self;
+        let checked = lint::check(&collection, &fields, &compounds, records.as_ref())?;
+        Ok(Policy { collection, fields, fresh_prefix_per_field, records, compounds, checked })
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
+use super::compound_index::CompoundIndex;
 use super::field::Field;
 use super::lint::{self, Place};
 use super::policy::Policy;
@@ -25,6 +26,8 @@ struct Document {
     fresh_prefix_per_field: bool,
     record: Option<Spanned<RecordEntry>>,
     #[serde(default)]
+    compound_indexes: BTreeMap<String, Spanned<Vec<PartEntry>>>,
+    #[serde(default)]
     tags: BTreeMap<Spanned<String>, TagEntry>,
     #[serde(default)]
     fields: BTreeMap<Spanned<String>, FieldEntry>,
@@ -38,6 +41,13 @@ struct RecordEntry {
     paths: Vec<String>,
     /// In seconds.
     unbound_for: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartEntry {
+    field: String,
+    normal_form: String,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +90,7 @@ impl Policy {
     ///
     ///     [fields.phone]
     ///     tag = "phone"
-    ///     paths = ["$..phone", "$..mobile"]
+    ///     paths = ["$..phone"]
     ///
     ///     [fields.member_no]
     ///     tag = "national_id"
@@ -94,6 +104,12 @@ impl Policy {
     ///
     ///     [tags.nickname]
     ///     pad_to = 64
+    ///
+    ///     [compound_indexes]
+    ///     phone_and_no = [
+    ///         { field = "phone", normal_form = "exact" },
+    ///         { field = "member_no", normal_form = "exact" },
+    ///     ]
     /// "#)?;
     /// assert_eq!(policy.fields().len(), 4);
     /// # Ok::<(), fieldseal::Error>(())
@@ -101,7 +117,7 @@ impl Policy {
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         let document: Document =
             toml::from_str(text).map_err(|error| error_at(text, error.span().unwrap_or(0..0), error.message()))?;
-        let Document { collection, fresh_prefix_per_field, record, tags, fields } = document;
+        let Document { collection, fresh_prefix_per_field, record, compound_indexes, tags, fields } = document;
         let collection_span = collection.span();
         let mut builder = Self::builder(collection.into_inner());
         if fresh_prefix_per_field {
@@ -114,6 +130,16 @@ impl Policy {
                 None => RecordBinding::required(id),
             };
             builder = builder.bind_records(paths.into_iter().fold(binding, RecordBinding::path));
+        }
+        for (name, parts) in compound_indexes {
+            let span = parts.span();
+            let mut index = CompoundIndex::new(name);
+            for PartEntry { field, normal_form } in parts.into_inner() {
+                let normalizer =
+                    toml_rules::normalizer(&normal_form).map_err(|problem| error_at(text, span.clone(), &problem))?;
+                index = index.part(field, normalizer);
+            }
+            builder = builder.compound_index(index);
         }
         for (name, TagEntry { pad_to }) in &tags {
             if let Some(bytes) = pad_to

@@ -93,7 +93,7 @@ pub(super) fn mask(name: &str) -> Result<Mask, String> {
 
 /// Finds a normal form by its name, without its version: `exact`, and with the feature `normal-forms` also `email`,
 /// `phone:SG` or another region, `name` and `text`.
-fn normalizer(name: &str) -> Result<Normalizer, String> {
+pub(super) fn normalizer(name: &str) -> Result<Normalizer, String> {
     if name == "exact" {
         return Ok(Normalizer::exact());
     }

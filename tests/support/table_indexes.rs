@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each database takes the cases that it can")]
 
 use fieldseal::keys::{DataKey, Keys, SecretKey};
-use fieldseal::policy::{BlindIndex, Normalizer};
+use fieldseal::policy::{BlindIndex, CompoundIndex, Normalizer};
 use fieldseal::reencrypt::{EncryptedTable, Job};
 use fieldseal::{Field, FieldCipher, Policy, Tag};
 use serde_json::Value;
@@ -64,5 +64,42 @@ pub(crate) async fn an_index_comes_moves_and_goes_with_its_value(database: TestD
     database.run("DELETE FROM people WHERE id = 9").await;
 
     Job::dangerous_decrypt_to_plaintext(table(2)).run(pool().await).await.unwrap();
+    assert_eq!(profiles().await, before);
+}
+
+pub(crate) async fn an_index_of_several_fields_moves_with_them(database: TestDatabase) {
+    let cipher = |index_key: u8| {
+        let exact = |index: CompoundIndex, field: &str| index.part(field, Normalizer::exact());
+        let policy = Policy::builder("customers")
+            .field(Field::new("postcode", Tag::Address))
+            .field(Field::new("year", Tag::DateOfBirth))
+            .compound_index(exact(exact(CompoundIndex::new("both"), "postcode"), "year"))
+            .build()
+            .unwrap();
+        FieldCipher::new(policy, keys(1)).with_index_keys(keys(index_key)).unwrap()
+    };
+    let table = |index_key: u8| EncryptedTable::new("people", cipher(index_key)).document("profile");
+    let term = |index_key: u8| {
+        cipher(index_key).compound_lookup("both", &[("postcode", "570123"), ("year", "1980")]).unwrap().remove(0)
+    };
+    let kind = if database.is_postgres() { "JSONB" } else { "TEXT" };
+    database.run(&format!("CREATE TABLE people (id INTEGER PRIMARY KEY, profile {kind})")).await;
+    let plain = [r#"{"year": "1980", "a": 1, "postcode": "570123"}"#, r#"{"b": [{"postcode": "570123"}]}"#];
+    for (id, document) in plain.iter().enumerate() {
+        database.run(&format!("INSERT INTO people VALUES ({id}, '{document}')")).await;
+    }
+    let profiles = async || -> Vec<Value> {
+        let column = database.column("profile", "people", "id").await;
+        column.values().map(|document| serde_json::from_str(document.as_ref().unwrap()).unwrap()).collect()
+    };
+    let before = profiles().await;
+    let pool = || database.pool();
+    assert_eq!(Job::encrypt_plaintext(table(2)).run(pool().await).await.unwrap().moved(), 2);
+    let stored = profiles().await;
+    assert_eq!((&stored[0]["both"], &stored[1]["b"][0]["both"]), (&term(2).into(), &Value::Null));
+    assert_eq!(Job::reencrypt(table(2)).run(pool().await).await.unwrap().moved(), 0);
+    assert_eq!(Job::reencrypt(table(3)).run(pool().await).await.unwrap().moved(), 1);
+    assert_eq!(profiles().await[0]["both"], term(3));
+    assert_eq!(Job::dangerous_decrypt_to_plaintext(table(3)).run(pool().await).await.unwrap().moved(), 2);
     assert_eq!(profiles().await, before);
 }
