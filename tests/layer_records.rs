@@ -83,6 +83,7 @@ async fn a_document_is_bound_to_its_own_id_or_to_that_of_the_path() {
 async fn what_belongs_to_no_record_or_to_another_is_refused() {
     let patch = r#"[{"op":"replace","path":"/phone","value":"9123"}]"#;
     let within = r#"[{"op":"replace","path":"/items/0/phone","value":"9123"}]"#;
+    let long = &format!("/customers/{}", "9".repeat(1025));
     for (method, path, media_type, body, said) in [
         ("POST", "/customers", JSON, r#"{"phone":"9123"}"#, "without an id"),
         ("POST", "/customers", JSON, r#"{"id":7,"id":8,"phone":"9123"}"#, "stands twice"),
@@ -92,6 +93,13 @@ async fn what_belongs_to_no_record_or_to_another_is_refused() {
         ("PATCH", "/customers/7", JSON_PATCH, within, "without an id"),
         ("POST", "/customers/7", JSON, r#"[{"id":7,"phone":"9123"}]"#, "none of the records"),
         ("PUT", "/customers/%ff", JSON, r#"{"phone":"9123"}"#, "in the path"),
+        ("PUT", "/customers/7/", JSON, r#"{"id":8,"phone":"9123"}"#, "another id"),
+        ("PATCH", "/customers/007", MERGE_PATCH, r#"{"phone":"9123"}"#, "leading zeros"),
+        ("PATCH", "/customers/%2B7", MERGE_PATCH, r#"{"phone":"9123"}"#, "leading zeros"),
+        ("PATCH", "/customers/7", MERGE_PATCH, r#"{"id":8}"#, "another id"),
+        ("POST", "/customers/import", JSON, r#"{"phone":"9123"}"#, "without an id"),
+        ("PUT", "/customers/import", "application/x-ndjson", r#"{"phone":"9123"}"#, "without an id"),
+        ("PATCH", long, MERGE_PATCH, r#"{"phone":"9123"}"#, "longer than"),
     ] {
         let recorder = Recorder::echoing();
         let server = Server::hyper(layer(), &recorder).await;

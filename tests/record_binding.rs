@@ -227,10 +227,14 @@ async fn an_unbound_token_opens_while_its_key_is_young() {
         assert_eq!(opened(cipher, &bound.replace("\"id\":7", "\"id\":8")), Err(ErrorKind::Decryption));
         assert_eq!(opened(cipher, &bound.replace("\"id\":7,", "")), Err(ErrorKind::Decryption));
     }
-    // A key without an age opens none.
+    // What would not open again is not written: under a key that is too old, or has no age.
     let ageless = cipher(RecordBinding::upgrade("id", Duration::from_secs(86_400)));
-    let unbound = stored(&ageless, r#"{"phone":"9123"}"#);
-    assert_eq!(opened(&ageless, &unbound), Err(ErrorKind::Decryption));
+    for cipher in [&none, &ageless] {
+        let error = cipher.encrypt_json(br#"{"phone":"9123"}"#).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+        assert!(error.to_string().contains("promote a new one"), "{error}");
+        assert!(cipher.encrypt_json(br#"{"id":7,"phone":"9123"}"#).is_ok());
+    }
 }
 
 #[test]
@@ -260,10 +264,59 @@ fn a_binding_that_cannot_hold_is_refused() {
     assert!(fault(builder(RecordBinding::required("")).field(Field::new("x", Tag::Text))).contains("is empty"));
     assert!(fault(builder(RecordBinding::required("id").path("items"))).contains("path of records `items`"));
     assert!(fault(builder(RecordBinding::required("id").path("$.phone.x"))).contains("inside a field"));
+    let wild = Policy::builder("customers").bind_records(RecordBinding::required("id"));
+    assert!(fault(wild.field(Field::new("all", Tag::Text).path("$.*"))).contains("a wildcard encrypts it"));
     let long = format!(r#"{{"id":7,"phone":"9123","note":"{}"}}"#, "x".repeat(1 << 20));
     assert_eq!(required().encrypt_json(long.as_bytes()).unwrap_err().kind(), ErrorKind::TooLarge);
     let policy = "collection = \"customers\"\nrecord = { id = \"id\" }\n[fields.phone]\ntag = \"phone\"\n";
     #[cfg(feature = "toml")]
     assert_eq!(Policy::from_toml(policy).unwrap().record_binding().unwrap().member(), "id");
     let _ = policy;
+}
+
+#[test]
+fn the_id_of_a_record_cannot_be_changed_under_its_values() {
+    let seven = required().in_record("7").unwrap();
+    for patch in [r#"{"id":8}"#, r#"{"id":"8","note":"x"}"#] {
+        assert_eq!(seven.encrypt_merge_patch(patch.as_bytes()).unwrap_err().kind(), ErrorKind::Refused, "{patch}");
+    }
+    assert!(seven.encrypt_merge_patch(br#"{"id":7,"note":"x"}"#).is_ok());
+    let patched = |operation: &str| seven.encrypt_json_patch(format!("[{operation}]").as_bytes());
+    for operation in [
+        r#"{"op":"replace","path":"/id","value":8}"#,
+        r#"{"op":"remove","path":"/id"}"#,
+        r#"{"op":"move","from":"/id","path":"/other"}"#,
+        r#"{"op":"copy","from":"/other","path":"/i~00"}"#.replace("~00", "d").as_str(),
+        r#"{"op":"add","path":"/3/id","value":8}"#,
+    ] {
+        assert_eq!(patched(operation).unwrap_err().kind(), ErrorKind::Refused, "{operation}");
+    }
+    for operation in [
+        r#"{"op":"test","path":"/id","value":7}"#,
+        r#"{"op":"copy","from":"/id","path":"/former"}"#,
+        r#"{"op":"replace","path":"/a/id","value":8}"#,
+    ] {
+        assert!(patched(operation).is_ok(), "{operation}");
+    }
+    // A document that takes the place of the whole is read like one that is sent.
+    for whole in [r#"[{"phone":"9123"}]"#, r#"{"id":8,"phone":"9123"}"#] {
+        let operation = format!(r#"{{"op":"replace","path":"","value":{whole}}}"#);
+        assert_eq!(patched(&operation).unwrap_err().kind(), ErrorKind::Refused, "{whole}");
+    }
+}
+
+#[test]
+fn what_costs_too_much_is_refused() {
+    let cipher = required();
+    assert_eq!(cipher.in_record("9".repeat(1025)).unwrap_err().kind(), ErrorKind::InvalidValue);
+    let policy = Policy::builder("customers").bind_records(RecordBinding::required("id"));
+    let policy = policy.field(Field::new("n", Tag::Text).path("$.n[*]"));
+    let numbers = FieldCipher::new(policy.build().unwrap(), keys());
+    let long = format!(r#"{{"id":1,"n":[{}1]}}"#, "1,".repeat(300_000));
+    assert_eq!(numbers.encrypt_json(long.as_bytes()).unwrap_err().kind(), ErrorKind::TooLarge);
+    let nested = self::cipher(RecordBinding::required("id").path("$").path("$..x"));
+    let deep = |depth: usize| format!("{}1{}", r#"{"id":1,"x":"#.repeat(depth), "}".repeat(depth));
+    assert!(nested.encrypt_json(deep(16).as_bytes()).is_ok());
+    assert_eq!(nested.encrypt_json(deep(17).as_bytes()).unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(nested.decrypt_json(deep(1000).as_bytes()).unwrap_err().kind(), ErrorKind::TooLarge);
 }

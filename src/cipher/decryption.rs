@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 use super::field_cipher::FieldCipher;
-use super::record_binding::{Owner, Records};
+use super::record_binding::{Owner, Records, is_young};
 use crate::audit::AuditKind;
 use crate::crypto::data_key::DataKey;
 use crate::crypto::key_id::KeyId;
@@ -53,7 +53,7 @@ impl Decryption {
     }
 
     pub(super) fn for_single_values(mut self) -> Self {
-        self.records.set_target(true);
+        self.records.set_single();
         self
     }
 
@@ -102,27 +102,27 @@ impl Decryption {
         let Some(binding) = cipher.policy().record_binding() else {
             return tokens.open(cipher.place(field), token, |id| key_for(*key_id.insert(id), keys, cipher));
         };
-        let record = match records.owner() {
-            Some(Owner::Record(id)) => Some(&**id),
-            Some(Owner::Nameless) => None,
+        let is_bound = match records.owner() {
+            Some(Owner::Record(_)) => true,
+            Some(Owner::Nameless) => false,
             Some(Owner::Unfit(_)) | None => return Err(Error::decryption()),
         };
-        let place = cipher.place_in(field, record);
-        match binding.unbound_for() {
-            None if record.is_none() => return Err(Error::decryption()),
-            Some(_) if record.is_none() => {}
-            unbound_for => match tokens.open(&place, token, |id| key_for(*key_id.insert(id), keys, cipher)) {
-                Err(error) if unbound_for.is_some() && error.kind() == ErrorKind::Decryption => {}
+        if is_bound {
+            let place = records.place(field, |record| cipher.place_in(field, record));
+            match tokens.open(place, token, |id| key_for(*key_id.insert(id), keys, cipher)) {
+                Err(error) if binding.unbound_for().is_some() && error.kind() == ErrorKind::Decryption => {}
                 result => return result,
-            },
+            }
         }
-        let unbound_for = binding.unbound_for().unwrap_or_default();
-        let now = Timestamp::from(SystemTime::now());
+        let unbound_for = binding.unbound_for().ok_or_else(Error::decryption)?;
         *was_unbound = true;
         tokens.open(&cipher.place_in(field, None), token, |id| {
             key_for(*key_id.insert(id), keys, cipher)?;
-            let is_young = keys.created(id).is_some_and(|created| created.after(unbound_for) >= now);
-            if is_young { keys.for_decryption(id).map(|key| &**key) } else { Err(Error::decryption()) }
+            if is_young(keys, id, unbound_for) {
+                keys.for_decryption(id).map(|key| &**key)
+            } else {
+                Err(Error::decryption())
+            }
         })
     }
 
@@ -217,8 +217,8 @@ impl Visitor for Decryption {
         Error::decryption()
     }
 
-    fn begin_record(&mut self, record: &[u8], is_root: bool) {
-        self.records.begin(record, is_root);
+    fn begin_record(&mut self, record: &[u8], is_root: bool) -> Result<(), Error> {
+        self.records.begin(record, is_root)
     }
 
     fn end_record(&mut self) {

@@ -13,7 +13,7 @@ use crate::crypto::token::{self, SHORTEST_TEXT, TEXT_MARK};
 use crate::crypto::token_encryptor::TokenEncryptor;
 use crate::crypto::token_search;
 use crate::error::{Error, ErrorKind};
-use crate::json::{self, Longest, Member, Sibling, Visitor};
+use crate::json::{self, Longest, Member, Place, Sibling, Visitor};
 use crate::keys::Term;
 use crate::policy::{FieldIndex, Policy};
 use crate::text::is_masked;
@@ -52,7 +52,13 @@ impl Encryption {
     }
 
     pub(super) fn for_single_values(mut self) -> Self {
-        self.records.set_target(true);
+        self.records.set_single();
+        self
+    }
+
+    /// For documents that follow each other.
+    pub(super) fn for_lines(mut self) -> Self {
+        self.records.set_many();
         self
     }
 
@@ -112,8 +118,14 @@ impl Encryption {
         let Some(binding) = policy.record_binding() else {
             return tokens.encrypt(cipher.place(field), minimum, value);
         };
-        let record = records.to_bind_to(binding, policy.field(field).name())?;
-        tokens.encrypt(&cipher.place_in(field, record), minimum, value)
+        let is_bound = records.to_bind_to(binding, policy.field(field).name())?.is_some();
+        if !is_bound && !cipher.opens_unbound(tokens.key_id(), binding) {
+            let message = "the policy does not let unbound tokens of the primary key be opened, which is older than that, \
+                           or has no age: promote a new one, or send the id of the record";
+            return Err(Error::new(ErrorKind::KeyUnavailable, message));
+        }
+        let place = records.place(field, |record| cipher.place_in(field, record));
+        tokens.encrypt(place, minimum, value)
     }
 
     /// Fails where the key of the document that is being encrypted may be out of force by the time it is stored.
@@ -332,16 +344,20 @@ impl Visitor for Encryption {
         self.write_compounds(out)
     }
 
-    fn begin_record(&mut self, record: &[u8], is_root: bool) {
-        self.records.begin(record, is_root);
+    fn begin_record(&mut self, record: &[u8], is_root: bool) -> Result<(), Error> {
+        self.records.begin(record, is_root)
     }
 
     fn end_record(&mut self) {
         self.records.end();
     }
 
-    fn begin_target(&mut self, is_own: bool) {
-        self.records.set_target(is_own);
+    fn record_member(&self) -> Option<&str> {
+        self.records.member()
+    }
+
+    fn begin_target(&mut self, place: Place) {
+        self.records.set_target(place);
     }
 
     fn end_document(&mut self) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::index::Indexes;
-use super::record_binding::{Records, canonical};
+use super::record_binding::{LONGEST_ID, Records, canonical, is_young};
 use super::scope::Scope;
 use super::stream::JsonStream;
 use crate::audit::{Audit, AuditEvent, AuditKind, TracingAudit};
@@ -18,7 +18,7 @@ use crate::crypto::token_search;
 use crate::error::{Error, ErrorKind};
 use crate::json::Framing;
 use crate::keys::Keys;
-use crate::policy::{FieldIndex, Policy, Reveal, Shown};
+use crate::policy::{FieldIndex, Policy, RecordBinding, Reveal, Shown};
 
 /// Encrypts and decrypts the tagged fields of documents, records and single values.
 ///
@@ -118,7 +118,7 @@ impl FieldCipher {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) where the id is longer than 65,535 bytes.
+    /// [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) where the id is longer than 1,024 bytes.
     ///
     /// # Example
     ///
@@ -136,7 +136,11 @@ impl FieldCipher {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn in_record(&self, id: impl Into<String>) -> Result<Self, Error> {
-        self.in_scope(self.0.scope.clone().record(canonical(&id.into())))
+        let id = id.into();
+        if id.len() > LONGEST_ID {
+            return Err(Error::new(ErrorKind::InvalidValue, "the id of a record is longer than 1,024 bytes"));
+        }
+        self.in_scope(self.0.scope.clone().record(canonical(&id)))
     }
 
     /// Returns a cipher for documents that are meant for the record `id`, unless they name another.
@@ -151,6 +155,11 @@ impl FieldCipher {
     pub(super) fn records(&self, is_inward: bool) -> Records {
         let target = self.0.target.as_deref().filter(|_| is_inward);
         Records::new(self.policy().record_binding(), self.0.scope.record_id().or(target))
+    }
+
+    /// Whether an unbound token under the key `id` opens by now, for all that is known of it.
+    pub(super) fn opens_unbound(&self, id: KeyId, binding: &RecordBinding) -> bool {
+        is_young(&self.keys().current(), id, binding.unbound_for().unwrap_or_default())
     }
 
     /// Where the tokens of `field` belong in `record`.
@@ -244,7 +253,7 @@ impl FieldCipher {
     /// Encrypts newline-delimited JSON, a document a line, that comes in chunks.
     #[must_use]
     pub fn ndjson_encryptor(&self) -> JsonStream {
-        JsonStream::encrypting(Encryption::new(self.clone()), Framing::Lines)
+        JsonStream::encrypting(Encryption::new(self.clone()).for_lines(), Framing::Lines)
     }
 
     /// Decrypts newline-delimited JSON, a document a line, that comes in chunks.

@@ -103,7 +103,7 @@ impl Migration {
         self.each_records(|records| records.set_row(key));
     }
 
-    fn each_records(&mut self, change: impl Fn(&mut Records)) {
+    fn each_records(&mut self, change: impl FnMut(&mut Records)) {
         let Self { decryption, encryption, verification, .. } = self;
         [&mut decryption.records, &mut encryption.records, &mut verification.records].into_iter().for_each(change);
     }
@@ -304,8 +304,10 @@ impl Visitor for Migration {
         Ok(())
     }
 
-    fn begin_record(&mut self, record: &[u8], is_root: bool) {
-        self.each_records(|records| records.begin(record, is_root));
+    fn begin_record(&mut self, record: &[u8], is_root: bool) -> Result<(), Error> {
+        let mut begun = Ok(());
+        self.each_records(|records| begun = records.begin(record, is_root));
+        begun
     }
 
     fn end_record(&mut self) {

@@ -2,15 +2,21 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::crypto::associated_data::AssociatedData;
+use crate::crypto::key_id::KeyId;
 use crate::error::{Error, ErrorKind};
-use crate::policy::RecordBinding;
+use crate::json::Place;
+use crate::keys::KeySet;
+use crate::policy::{FieldIndex, RecordBinding};
+use crate::timestamp::Timestamp;
 
 /// The longest id, in bytes.
-const LONGEST_ID: usize = 1024;
+pub(super) const LONGEST_ID: usize = 1024;
 
 /// The record that a value stands in.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,33 +37,78 @@ pub(super) struct Records {
     /// What values belong to that stand in no record of the document.
     base: Option<Owner>,
     stack: Vec<Owner>,
+    /// Where the tokens of a field belong, as long as its values stand in one record.
+    place: Option<(FieldIndex, AssociatedData)>,
 }
 
 impl Records {
     /// Starts outside of every record.
     pub(super) fn new(binding: Option<&RecordBinding>, own: Option<&str>) -> Self {
         let member = binding.map(|binding| binding.member().to_owned());
-        Self { member, own: own.map(canonical), base: None, stack: Vec::new() }
+        Self { member, own: own.map(canonical), base: None, stack: Vec::new(), place: None }
     }
 
-    /// Says that values stand in the record of the whole document, or in one that is not known.
-    pub(super) fn set_target(&mut self, is_own: bool) {
-        let own = self.own.clone().filter(|_| is_own);
-        self.base = Some(own.map_or(Owner::Nameless, Owner::Record));
+    /// Says that values stand by themselves, in the record that they are meant for.
+    pub(super) fn set_single(&mut self) {
+        self.set_target(Place::OwnRecord);
+    }
+
+    /// Says where in the document that is changed values stand.
+    pub(super) fn set_target(&mut self, place: Place) {
+        let own = || self.own.clone().map_or(Owner::Nameless, Owner::Record);
+        self.base = match place {
+            Place::Document => None,
+            Place::OwnRecord => Some(own()),
+            Place::Elsewhere => Some(Owner::Nameless),
+        };
+        self.place = None;
+    }
+
+    /// Says that documents are many, none of which is the one that a request is meant for.
+    pub(super) fn set_many(&mut self) {
+        self.own = None;
+    }
+
+    pub(super) fn member(&self) -> Option<&str> {
+        self.member.as_deref()
+    }
+
+    /// Returns where the tokens of `field` belong in the record that the next value stands in, made by `make` where the
+    /// value before it stood elsewhere: the values of a list have one place.
+    pub(super) fn place(
+        &mut self,
+        field: FieldIndex,
+        make: impl FnOnce(Option<&str>) -> AssociatedData,
+    ) -> &AssociatedData {
+        let kept = self.place.take().filter(|(other, _)| *other == field);
+        let place = kept.unwrap_or_else(|| {
+            let record = match self.owner() {
+                Some(Owner::Record(id)) => Some(&**id),
+                _ => None,
+            };
+            (field, make(record))
+        });
+        &self.place.insert(place).1
     }
 
     /// Says that values stand in the row with this key.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn set_row(&mut self, key: &str) {
         self.base = Some(Owner::Record(canonical(key)));
+        self.place = None;
     }
 
-    pub(super) fn begin(&mut self, record: &[u8], is_root: bool) {
-        let Some(member) = &self.member else { return };
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] where the record is another than the one that it is meant for.
+    pub(super) fn begin(&mut self, record: &[u8], is_root: bool) -> Result<(), Error> {
+        let Some(member) = &self.member else { return Ok(()) };
+        self.place = None;
         let own = self.own.as_ref().filter(|_| is_root);
         let owner = match (id_of(record, member), own) {
             (Owner::Record(id), Some(own)) if id != *own => {
-                Owner::Unfit("has another id than the record that it is meant for")
+                let message = format!("the document has another id (`{member}`) than the record that it is meant for");
+                return Err(Error::new(ErrorKind::Refused, message));
             }
             (Owner::Nameless, Some(own)) => Owner::Record(own.clone()),
             (Owner::Nameless, None) if is_root => match &self.base {
@@ -67,10 +118,12 @@ impl Records {
             (owner, _) => owner,
         };
         self.stack.push(owner);
+        Ok(())
     }
 
     pub(super) fn end(&mut self) {
         self.stack.pop();
+        self.place = None;
     }
 
     /// Whether the next value is bound to a record.
@@ -104,6 +157,12 @@ impl Records {
     }
 }
 
+/// Returns whether the key `id` was made no longer than `unbound_for` ago. One that comes from no keyring has no age.
+pub(super) fn is_young(keys: &KeySet, id: KeyId, unbound_for: Duration) -> bool {
+    let now = Timestamp::from(SystemTime::now());
+    keys.created(id).is_some_and(|created| created.after(unbound_for) >= now)
+}
+
 /// Finds the id of `record`, the JSON text of an object.
 fn id_of(record: &[u8], member: &str) -> Owner {
     let mut deserializer = serde_json::Deserializer::from_slice(record);
@@ -118,10 +177,8 @@ fn id_of(record: &[u8], member: &str) -> Owner {
 
 fn id_text(value: &RawValue) -> Owner {
     let text = value.get();
-    let is_whole_number = {
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-    };
+    // What is larger, or a zero with a sign, comes back from most services as another number.
+    let is_whole_number = text != "-0" && (text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok());
     let id: Cow<'_, str> = match text.as_bytes().first() {
         Some(b'n') => return Owner::Nameless,
         Some(b'"') => match serde_json::from_str::<String>(text) {
@@ -138,14 +195,22 @@ fn id_text(value: &RawValue) -> Owner {
     }
 }
 
-/// Writes a UUID in lower case (RFC 9562, section 4), and leaves any other id as it is.
+/// Writes a UUID in its one form (RFC 9562, section 4): in lower case, with hyphens, without braces or the prefix of a URN.
+/// Leaves any other id as it is.
 pub(super) fn canonical(id: &str) -> String {
-    let is_uuid = id.len() == 36
-        && id.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        });
-    if is_uuid { id.to_ascii_lowercase() } else { id.to_owned() }
+    let bare = id.strip_prefix('{').and_then(|id| id.strip_suffix('}'));
+    let bare = bare.or_else(|| id.strip_prefix("urn:uuid:")).unwrap_or(id);
+    let is_hyphen = |at: usize| bare.len() == 36 && matches!(at, 8 | 13 | 18 | 23);
+    let is_uuid = matches!(bare.len(), 32 | 36)
+        && bare
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if is_hyphen(at) { byte == b'-' } else { byte.is_ascii_hexdigit() });
+    if !is_uuid {
+        return id.to_owned();
+    }
+    let digits = bare.replace('-', "").to_ascii_lowercase();
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
 enum Found<'a> {
@@ -205,6 +270,13 @@ mod tests {
             (r#"{"id":1,"id":2}"#, "stands twice"),
             (r#"{"id":1.0}"#, "is neither text nor a whole number"),
             (r#"{"id":1e3}"#, "is neither text nor a whole number"),
+            (r#"{"id":-0}"#, "is neither text nor a whole number"),
+            (r#"{"id":18446744073709551616}"#, "is neither text nor a whole number"),
+            (r#"{"id":18446744073709551615}"#, "18446744073709551615"),
+            (r#"{"id":-7}"#, "-7"),
+            (r#"{"id":"0b1f2c3d1f2e4d3c8b4a5f6e7d8c9b0a"}"#, "0b1f2c3d-1f2e-4d3c-8b4a-5f6e7d8c9b0a"),
+            (r#"{"id":"{0B1F2C3D-1F2E-4D3C-8B4A-5F6E7D8C9B0A}"}"#, "0b1f2c3d-1f2e-4d3c-8b4a-5f6e7d8c9b0a"),
+            (r#"{"id":"urn:uuid:0b1f2c3d-1f2e-4d3c-8b4a-5f6e7d8c9b0a"}"#, "0b1f2c3d-1f2e-4d3c-8b4a-5f6e7d8c9b0a"),
             (r#"{"id":{}}"#, "is neither text nor a whole number"),
             (r#"{"id":""}"#, "is empty"),
         ] {

@@ -203,17 +203,10 @@ impl Visitor for Direction {
         }
     }
 
-    fn begin_record(&mut self, record: &[u8], is_root: bool) {
+    fn begin_record(&mut self, record: &[u8], is_root: bool) -> Result<(), Error> {
         match self {
             Self::Encrypt(encryption) => encryption.begin_record(record, is_root),
             Self::Decrypt(decryption) => decryption.begin_record(record, is_root),
-        }
-    }
-
-    fn begin_target(&mut self, is_own: bool) {
-        match self {
-            Self::Encrypt(encryption) => encryption.begin_target(is_own),
-            Self::Decrypt(_) => {}
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::associated_data::AssociatedData;
 use super::data_key::DataKey;
+use super::key_id::KeyId;
 use super::padding;
 use super::random;
 use super::token::{HEADER_LENGTH, OVERHEAD, VERSION};
@@ -38,6 +39,11 @@ impl TokenEncryptor {
         let mut header = [VERSION; HEADER_LENGTH];
         header[1..].copy_from_slice(&key.id().0);
         Self { key, header, prefix: None, fresh_prefix_per_value, buffer: SecretBuffer::with_capacity(USUAL_TOKEN) }
+    }
+
+    /// The id that its tokens carry.
+    pub(crate) fn key_id(&self) -> KeyId {
+        self.key.id()
     }
 
     /// Ends the document: the next value begins another, which shows no link to this one.

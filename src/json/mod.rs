@@ -23,4 +23,4 @@ pub(crate) use members::Member;
 pub(crate) use patch::{Longest, transform_patch};
 pub(crate) use string::unescape;
 pub(crate) use transformer::Transformer;
-pub(crate) use visitor::{Flow, Framing, Sibling, Visitor};
+pub(crate) use visitor::{Flow, Framing, Place, Sibling, Visitor};

@@ -84,7 +84,13 @@ pub(crate) fn transform_patch(
         let checked = check(automaton, &operation)?;
         let end = text.as_ptr().addr() - body.as_ptr().addr() + text.len();
         let follows = check_sibling(automaton, visitor, &operation)?;
-        visitor.begin_target(pointer::is_in_own_record(automaton, &operation.path)?);
+        visitor.begin_target(pointer::place(automaton, &operation.path)?);
+        if let Some(member) = visitor.record_member().filter(|_| operation.op != "test") {
+            let from = operation.from.as_ref().filter(|_| operation.op == "move");
+            for pointer in [Some(&operation.path), from].into_iter().flatten() {
+                pointer::check_id(automaton, pointer, member)?;
+            }
+        }
         let Some((target, value)) = checked else {
             if let (Target::Field(field), "remove") = (pointer::resolve(automaton, &operation.path)?, &*operation.op) {
                 // As much as to put nothing there, which the field may not allow.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::visitor::Place;
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, FieldIndex, State};
 
@@ -50,26 +51,35 @@ pub(super) fn check_records(automaton: &Automaton, from: &str, path: &str, targe
         Target::Untagged(state) => automaton.holds_alike(state, State::DEAD) || state.record().is_some(),
         Target::Field(_) | Target::Within => false,
     };
-    let is_own = |pointer| is_in_own_record(automaton, pointer);
+    let is_own = |pointer| Ok::<_, Error>(place(automaton, pointer)? == Place::OwnRecord);
     if holds_none || !automaton.knows_records() || (is_own(from)? && is_own(path)?) {
         return Ok(());
     }
     Err(refused("values are bound to their records, and do not open in another"))
 }
 
-/// Returns whether what `pointer` points at stands in the document as its one record, and in no other record that stands
-/// in it.
-pub(super) fn is_in_own_record(automaton: &Automaton, pointer: &str) -> Result<bool, Error> {
+/// Returns where in the document `pointer` points.
+pub(super) fn place(automaton: &Automaton, pointer: &str) -> Result<Place, Error> {
     let mut state = automaton.start();
+    let Some((parent, _)) = pointer.rsplit_once('/') else { return Ok(Place::Document) };
     let is_own = state.record().is_some();
-    let Some((parent, _)) = pointer.rsplit_once('/') else { return Ok(is_own) };
     for token in tokens(parent)? {
         state = step(automaton, state, &token?)?;
         if state.record().is_some() {
-            return Ok(false);
+            return Ok(Place::Elsewhere);
         }
     }
-    Ok(is_own)
+    Ok(if is_own { Place::OwnRecord } else { Place::Elsewhere })
+}
+
+/// Refuses `pointer` where it points at the id of a record, called `member`: values that are bound to it would be lost.
+pub(super) fn check_id(automaton: &Automaton, pointer: &str, member: &str) -> Result<(), Error> {
+    let Some((parent, last)) = pointer.rsplit_once('/') else { return Ok(()) };
+    let is_record = matches!(resolve(automaton, parent)?, Target::Untagged(state) if state.record().is_some());
+    if is_record && unescape(last)? == member {
+        return Err(refused("values are bound to the id of their record, which cannot be changed"));
+    }
+    Ok(())
 }
 
 /// Refuses `pointer` where adding or removing an element there would move others to places that the policy treats

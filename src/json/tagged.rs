@@ -10,6 +10,10 @@ use crate::policy::{Automaton, FieldIndex, State};
 
 /// How much of a record is held.
 const LONGEST_RECORD: usize = 1 << 20;
+/// How long it may become: many short values become tokens of many times their length.
+const LONGEST_REWRITTEN: usize = 8 << 20;
+/// How deep records may stand in each other. Each is read once more than the one around it.
+const DEEPEST_RECORD: u8 = 16;
 
 impl Transformer {
     /// Hands a tagged value, of which `rest` is not held yet, to the visitor.
@@ -65,14 +69,27 @@ impl Transformer {
         };
         let mut inner = Self::at(root, self.flow, self.longest_value);
         inner.finds_patches = self.finds_patches;
+        inner.records_around = self.records_around + 1;
+        if inner.records_around > DEEPEST_RECORD {
+            return Err(Error::new(ErrorKind::TooLarge, "records stand in each other deeper than 16"));
+        }
         inner.is_within_array = self.is_within_array(around);
-        visitor.begin_record(record, self.is_at_root(automaton));
-        inner.feed(automaton, visitor, record, out, usize::MAX)?;
+        visitor.begin_record(record, self.is_at_root(automaton))?;
+        let longest_out = out.len() + LONGEST_REWRITTEN;
+        inner.feed(automaton, visitor, record, out, longest_out)?;
+        if out.len() > longest_out {
+            return Err(Error::new(ErrorKind::TooLarge, "a record becomes longer than 8 MiB"));
+        }
         inner.finish(visitor, out)?;
         visitor.end_record();
         held.clear();
         self.held = held;
         Ok(())
+    }
+
+    /// Whether what is read is a whole document, or stands in the place of one.
+    fn is_at_root(&self, automaton: &Automaton) -> bool {
+        self.outer.is_empty() && self.root == automaton.start()
     }
 
     fn is_within_array(&self, around: Kind) -> bool {

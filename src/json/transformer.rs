@@ -38,6 +38,8 @@ pub(crate) struct Transformer {
     pub(super) finds_patches: bool,
     /// Whether this is a part of a document, whose end is not the document's.
     is_part: bool,
+    /// How many records stand around it.
+    pub(super) records_around: u8,
     /// Whether it stands in an array, at any depth.
     pub(super) is_within_array: bool,
     /// How many bytes earlier chunks held.
@@ -67,6 +69,7 @@ impl Transformer {
             members: Members::default(),
             finds_patches: false,
             is_part: true,
+            records_around: 0,
             is_within_array: false,
             passed: 0,
         }
@@ -108,11 +111,6 @@ impl Transformer {
         self.position = position;
         self.passed += end as u64;
         Ok(end)
-    }
-
-    /// Whether what is read is a whole document, or stands in the place of one.
-    pub(super) fn is_at_root(&self, automaton: &Automaton) -> bool {
-        self.outer.is_empty() && self.root == automaton.start()
     }
 
     /// Ends the input.

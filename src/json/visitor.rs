@@ -65,17 +65,22 @@ pub(crate) trait Visitor {
 
     /// Is told that what comes next stands in `record`, an object whose values are bound to it.
     /// The record may be the whole document.
-    fn begin_record(&mut self, record: &[u8], is_root: bool) {
+    fn begin_record(&mut self, record: &[u8], is_root: bool) -> Result<(), Error> {
         let _ = (record, is_root);
+        Ok(())
+    }
+
+    /// The name of the member that tells records apart.
+    fn record_member(&self) -> Option<&str> {
+        None
     }
 
     /// Is told that it ended.
     fn end_record(&mut self) {}
 
-    /// Is told that what comes next stands at the target of an operation of a JSON Patch: in the document that is
-    /// patched, where that `is_own`, and else in another record, or in none. Ends as a record does.
-    fn begin_target(&mut self, is_own: bool) {
-        let _ = is_own;
+    /// Is told that what comes next stands at `place` in the document that a JSON Patch changes.
+    fn begin_target(&mut self, place: Place) {
+        let _ = place;
     }
 
     /// Is told that a document ended, and may find that it lacks something.
@@ -94,6 +99,17 @@ pub(crate) enum Sibling<'v> {
     IsOne,
     /// A member that is made from it and others.
     Joined,
+}
+
+/// Where the target of an operation of a JSON Patch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It is the document.
+    Document,
+    /// In the document, which is one record.
+    OwnRecord,
+    /// In another record, or in none.
+    Elsewhere,
 }
 
 /// Which way documents go. Inward, what a service could read otherwise than this parser does is refused.

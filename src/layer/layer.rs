@@ -84,8 +84,9 @@ impl<D> FieldEncryptionLayer<D> {
     /// Takes the segment in braces of `path` for the id of the record that a request is meant for: `/customers/{id}`.
     ///
     /// Where the policy [binds tokens to records](crate::policy::PolicyBuilder::bind_records), a document that is sent
-    /// there without an id, such as a patch, is bound to that one, and a document with another id is refused. What comes
-    /// back is opened by the ids that stand in it alone, since other records may come than the path names.
+    /// there by `PUT` or `PATCH` without an id is bound to that one, and a document with another id is refused; documents
+    /// on lines of their own are many records, and have their ids. What comes back is opened by the ids that stand in it
+    /// alone, since other records may come than the path names.
     ///
     /// The layer must then stand outside of what matches paths, as for [`lookup_path`](Self::lookup_path).
     ///

@@ -61,7 +61,7 @@ where
             Ok(own) => own,
         };
         let cipher = own.as_ref().unwrap_or(cipher);
-        let own = match settings.records.cipher(cipher, &head.uri) {
+        let own = match settings.records.cipher(cipher, &head.method, &head.uri) {
             Err(error) => return ResponseFuture::refused(error),
             Ok(own) => own,
         };

@@ -169,6 +169,12 @@ impl Automaton {
         elements.iter().any(|next| *next != elements[0])
     }
 
+    /// Whether the member called `name` of some record is encrypted.
+    pub(super) fn encrypts_in_records(&self, name: &str) -> bool {
+        let records = self.transitions.iter().chain([&self.start]).filter(|state| state.record().is_some());
+        records.into_iter().any(|state| self.field(self.member(*state, name.as_bytes())).is_some())
+    }
+
     /// Whether some places are those of records.
     pub(crate) fn knows_records(&self) -> bool {
         self.transitions.iter().chain([&self.start]).any(|state| state.record().is_some())

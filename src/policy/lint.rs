@@ -133,6 +133,10 @@ pub(super) fn check(
             },
         }
     })?;
+    if let Some(RecordBinding { member, .. }) = records.filter(|records| automaton.encrypts_in_records(&records.member))
+    {
+        return fault(Place::Collection, format!("`{member}` tells records apart, and a wildcard encrypts it"));
+    }
     Ok(Checked { automaton, called, indexed, parts })
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 ///
 /// A record is an object at one of the binding's paths, `$` and `$[*]` unless others are given: a document of its own, or
 /// an element of a list. Every tagged value in it, at any depth, is bound to the text of the member that is the id: a
-/// string or a whole number, so that `7` and `"7"` are one id, and a UUID is the same in either case. A tagged value that
-/// stands in no record is refused. A record is held whole while it is read, and has 1 MiB at most.
+/// string or a whole number, so that `7` and `"7"` are one id, and a UUID is the same however it is written. An id has
+/// 1,024 bytes at most, and cannot be changed by a patch. A tagged value that stands in no record is refused. A record is
+/// held whole while it is read: it has 1 MiB at most and becomes 8 MiB at most, and 16 stand in each other.
 ///
 /// In a path of records a wildcard stands for the elements of an array.
 ///
@@ -50,8 +51,9 @@ impl RecordBinding {
     /// time it is written with one, or by a job that re-encrypts its table.
     ///
     /// An unbound token opens in any record for as long as the key that it was made with is not older than `max_age`.
-    /// After that it is refused, so that the doors which are left open for it close with the rotation of keys. Keys that
-    /// come from no keyring have no age, and open no unbound token.
+    /// After that it is refused, so that the doors which are left open for it close with the rotation of keys; bind those
+    /// that are left by a job before, and choose `max_age` longer than keys are primary. Under a key that is older than that
+    /// nothing is written unbound. Keys that come from no keyring have no age, and make and open no unbound token.
     pub fn upgrade(member: impl Into<String>, max_age: Duration) -> Self {
         Self { unbound_for: Some(max_age), ..Self::required(member) }
     }
