@@ -75,7 +75,8 @@ pub enum AuditKind {
 }
 
 impl AuditKind {
-    fn name(self) -> &'static str {
+    /// The word that stands for it in logs and metrics.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::TokenSubmitted => "token_submitted",
             Self::DecryptionFailed => "decryption_failed",

@@ -69,6 +69,32 @@ pub enum ErrorKind {
     InvalidValue,
 }
 
+#[cfg(all(feature = "metrics", feature = "layer"))]
+impl ErrorKind {
+    /// The word that stands for it in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::TokenSubmitted => "token_submitted",
+            Self::Validation => "validation",
+            Self::Refused => "refused",
+            Self::Decryption => "decryption",
+            Self::NotEncrypted => "not_encrypted",
+            Self::Service => "service",
+            Self::KeyUnavailable => "key_unavailable",
+            Self::Keyring => "keyring",
+            Self::TooEarly => "too_early",
+            Self::KeyService => "key_service",
+            Self::Database => "database",
+            Self::Randomness => "randomness",
+            Self::Policy => "policy",
+            Self::InvalidValue => "invalid_value",
+        }
+    }
+}
+
 impl Error {
     /// Returns who must act.
     #[must_use]

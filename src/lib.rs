@@ -10,6 +10,11 @@ mod json;
 pub mod keys;
 #[cfg(feature = "layer")]
 pub mod layer;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "metrics/off.rs"]
+mod metrics;
 pub mod policy;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod reencrypt;

@@ -15,6 +15,7 @@ use crate::crypto::token_decryptor::TokenDecryptor;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Member, Visitor};
 use crate::keys::{KeySet, KeyState, Term};
+use crate::metrics::{Counted, Tally};
 use crate::policy::{FieldIndex, Policy, Shown};
 use crate::timestamp::Timestamp;
 
@@ -32,6 +33,7 @@ pub(super) struct Decryption {
     was_unbound: bool,
     /// The same of values that somebody who is named was shown plain.
     revealed: Vec<(FieldIndex, u64)>,
+    decrypted: Tally,
 }
 
 impl Decryption {
@@ -39,17 +41,9 @@ impl Decryption {
         let keys = cipher.keys().current();
         let term = cipher.keys().term(&keys);
         let records = cipher.records(false);
-        let (plaintexts, revealed) = (Vec::new(), Vec::new());
-        Self {
-            cipher,
-            keys,
-            term,
-            tokens: TokenDecryptor::default(),
-            plaintexts,
-            revealed,
-            records,
-            was_unbound: false,
-        }
+        let decrypted = Tally::new(cipher.meters(), Counted::Decrypted);
+        let (tokens, plaintexts, revealed) = (TokenDecryptor::default(), Vec::new(), Vec::new());
+        Self { cipher, keys, term, tokens, plaintexts, records, was_unbound: false, revealed, decrypted }
     }
 
     pub(super) fn for_single_values(mut self) -> Self {
@@ -70,7 +64,7 @@ impl Decryption {
     pub(super) fn decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
         let mut key_id = None;
         let result = self.open_noting(field, token, &mut key_id);
-        result.inspect_err(|error| {
+        result.inspect(|()| self.decrypted.add(field)).inspect_err(|error| {
             let is_disabled = || key_id.is_some_and(|id| self.keys.state_of(id) == Some(KeyState::Disabled));
             let kind = match error.kind() {
                 ErrorKind::KeyUnavailable if is_disabled() => AuditKind::DisabledKeyUsed,

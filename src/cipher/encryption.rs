@@ -15,6 +15,7 @@ use crate::crypto::token_search;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Longest, Member, Place, Sibling, Visitor};
 use crate::keys::Term;
+use crate::metrics::{Counted, Tally};
 use crate::policy::{FieldIndex, Policy};
 use crate::text::is_masked;
 
@@ -30,6 +31,7 @@ pub(super) struct Encryption {
     pub(super) records: Records,
     /// What was seen of the parts of indexes of several fields.
     pub(super) objects: Objects,
+    encrypted: Tally,
 }
 
 /// What the documents are.
@@ -48,7 +50,9 @@ pub(super) enum Kind {
 impl Encryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
         let records = cipher.records(true);
-        Self { cipher, tokens: None, kind: Kind::Whole, present: Vec::new(), records, objects: Vec::new() }
+        let encrypted = Tally::new(cipher.meters(), Counted::Encrypted);
+        let (present, objects) = (Vec::new(), Vec::new());
+        Self { cipher, tokens: None, kind: Kind::Whole, present, records, objects, encrypted }
     }
 
     pub(super) fn for_single_values(mut self) -> Self {
@@ -104,7 +108,7 @@ impl Encryption {
     /// Encrypts one value and returns the binary token.
     pub(super) fn encrypt(&mut self, field: FieldIndex, value: &[u8]) -> Result<&[u8], Error> {
         self.refuse_token(field, value)?;
-        let Self { cipher, tokens, records, .. } = self;
+        let Self { cipher, tokens, records, encrypted, .. } = self;
         let (tokens, _) = if let Some(tokens) = tokens {
             tokens
         } else {
@@ -115,17 +119,20 @@ impl Encryption {
         };
         let policy = cipher.policy();
         let minimum = policy.field(field).minimum();
-        let Some(binding) = policy.record_binding() else {
-            return tokens.encrypt(cipher.place(field), minimum, value);
+        let place = if let Some(binding) = policy.record_binding() {
+            let is_bound = records.to_bind_to(binding, policy.field(field).name())?.is_some();
+            if !is_bound && !cipher.opens_unbound(tokens.key_id(), binding) {
+                let message = "the policy does not let unbound tokens of the primary key be opened, which is older than \
+                               that, or has no age: promote a new one, or send the id of the record";
+                return Err(Error::new(ErrorKind::KeyUnavailable, message));
+            }
+            records.place(field, |record| cipher.place_in(field, record))
+        } else {
+            cipher.place(field)
         };
-        let is_bound = records.to_bind_to(binding, policy.field(field).name())?.is_some();
-        if !is_bound && !cipher.opens_unbound(tokens.key_id(), binding) {
-            let message = "the policy does not let unbound tokens of the primary key be opened, which is older than that, \
-                           or has no age: promote a new one, or send the id of the record";
-            return Err(Error::new(ErrorKind::KeyUnavailable, message));
-        }
-        let place = records.place(field, |record| cipher.place_in(field, record));
-        tokens.encrypt(place, minimum, value)
+        let token = tokens.encrypt(place, minimum, value)?;
+        encrypted.add(field);
+        Ok(token)
     }
 
     /// Fails where the key of the document that is being encrypted may be out of force by the time it is stored.

@@ -18,6 +18,7 @@ use crate::crypto::token_search;
 use crate::error::{Error, ErrorKind};
 use crate::json::Framing;
 use crate::keys::Keys;
+use crate::metrics::Meters;
 use crate::policy::{FieldIndex, Policy, RecordBinding, Reveal, Shown};
 
 /// Encrypts and decrypts the tagged fields of documents, records and single values.
@@ -51,6 +52,7 @@ struct Parts {
     /// Where the tokens of each field belong, in the scope of this cipher.
     places: Arc<[AssociatedData]>,
     audit: Arc<dyn Audit>,
+    meters: Meters,
     scope: Scope,
     /// The record that a request is meant for, by its path.
     target: Option<String>,
@@ -71,6 +73,7 @@ impl FieldCipher {
         let policy = policy.into();
         let places = Scope::new().places(&policy);
         Self(Arc::new(Parts {
+            meters: Meters::new(&policy),
             policy,
             keys,
             places,
@@ -346,6 +349,10 @@ impl FieldCipher {
         self.0.indexes.as_deref()
     }
 
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.0.meters
+    }
+
     pub(super) fn place(&self, field: FieldIndex) -> &AssociatedData {
         &self.0.places[usize::from(field.0)]
     }
@@ -365,21 +372,18 @@ impl FieldCipher {
     /// [`ErrorKind::TokenSubmitted`].
     pub(crate) fn refuse_token(&self, text: &[u8]) -> Result<(), Error> {
         let Some(key_id) = token_search::find(text) else { return Ok(()) };
-        let (kind, collection) = (AuditKind::TokenSubmitted, self.policy().collection());
-        self.0.audit.record(&AuditEvent {
-            kind,
-            collection,
-            field: "",
-            who: self.who(),
-            key_id: Some(key_id),
-            count: 1,
-        });
+        self.tell(AuditKind::TokenSubmitted, "", Some(key_id), 1);
         Err(Error::new(ErrorKind::TokenSubmitted, "an encrypted token was handed in where nothing is tagged"))
     }
 
     pub(super) fn record_many(&self, kind: AuditKind, field: FieldIndex, key_id: Option<KeyId>, count: u64) {
-        let (collection, field) = (self.policy().collection(), self.policy().place_name(field));
-        self.0.audit.record(&AuditEvent { kind, collection, field: &field, who: self.who(), key_id, count });
+        self.tell(kind, &self.policy().place_name(field), key_id, count);
+    }
+
+    fn tell(&self, kind: AuditKind, field: &str, key_id: Option<KeyId>, count: u64) {
+        self.0.meters.event(kind, field, count);
+        let collection = self.policy().collection();
+        self.0.audit.record(&AuditEvent { kind, collection, field, who: self.who(), key_id, count });
     }
 }
 

@@ -20,6 +20,7 @@ use super::response::{Plan, plan};
 use super::side::{Server, Side};
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
+use crate::metrics::{BodyMeter, Direction, Meters};
 
 pin_project! {
     /// The future of a [`FieldEncryption`](super::FieldEncryption) service.
@@ -32,6 +33,7 @@ pin_project! {
         #[pin]
         stage: Stage<S, S::Future, B, R>,
         exchange: Option<Exchange>,
+        meters: Meters,
         side: PhantomData<fn() -> D>,
     }
 }
@@ -51,7 +53,7 @@ pin_project! {
         B: Body,
         R: Body,
     {
-        Refused { error: Option<Error> },
+        Refused { error: Option<Error>, direction: Direction },
         Request { inner: S, head: Option<request::Parts>, intake: Intake<B> },
         Service { #[pin] future: F },
         Response { head: Option<response::Parts>, intake: Intake<R> },
@@ -64,13 +66,15 @@ where
     B: Body,
     R: Body,
 {
-    pub(super) fn refused(error: Error) -> Self {
-        Self { stage: Stage::Refused { error: Some(error) }, exchange: None, side: PhantomData }
+    pub(super) fn refused(error: Error, meters: &Meters) -> Self {
+        let stage = Stage::Refused { error: Some(error), direction: Direction::Request };
+        Self { stage, exchange: None, meters: meters.clone(), side: PhantomData }
     }
 
     pub(super) fn called(future: S::Future, cipher: FieldCipher, limits: Limits, is_head: bool) -> Self {
+        let meters = cipher.meters().clone();
         let exchange = Some(Exchange { cipher, limits, is_head, request_fault: None });
-        Self { stage: Stage::Service { future }, exchange, side: PhantomData }
+        Self { stage: Stage::Service { future }, exchange, meters, side: PhantomData }
     }
 
     pub(super) fn receiving(
@@ -84,8 +88,9 @@ where
     where
         B::Error: Into<BoxError>,
     {
+        let meters = cipher.meters().clone();
         let exchange = Some(Exchange { cipher, limits, is_head, request_fault: Some(intake.fault()) });
-        Self { stage: Stage::Request { inner, head: Some(head), intake }, exchange, side: PhantomData }
+        Self { stage: Stage::Request { inner, head: Some(head), intake }, exchange, meters, side: PhantomData }
     }
 }
 
@@ -105,11 +110,13 @@ where
         let mut this = self.project();
         loop {
             let next = match this.stage.as_mut().project() {
-                StageProjection::Refused { error } => {
-                    return Poll::Ready(refuse::<D, _, _>(error.take().expect(POLLED_AGAIN)));
+                StageProjection::Refused { error, direction } => {
+                    let error = error.take().expect(POLLED_AGAIN);
+                    this.meters.refusal(*direction, error.kind());
+                    return Poll::Ready(refuse::<D, _, _>(error));
                 }
                 StageProjection::Request { inner, head, intake } => match ready!(intake.poll(cx)) {
-                    Err(error) => Stage::Refused { error: Some(error) },
+                    Err(error) => Stage::Refused { error: Some(error), direction: Direction::Request },
                     Ok(body) => {
                         let mut head = head.take().expect(POLLED_AGAIN);
                         set_length(&mut head.headers, &body);
@@ -125,21 +132,27 @@ where
                     }
                     let (mut head, body) = response.map_err(D::pass)?.into_parts();
                     match plan(&cipher, &mut head, is_head) {
-                        Err(error) => Stage::Refused { error: Some(error) },
+                        Err(error) => Stage::Refused { error: Some(error), direction: Direction::Response },
                         Ok(Plan::Pass) => {
                             return Poll::Ready(Ok(Response::from_parts(head, FieldBody::untouched(body))));
                         }
                         Ok(Plan::Empty) => return Poll::Ready(Ok(Response::from_parts(head, FieldBody::omitted()))),
                         Ok(Plan::Transform(processor)) => match limits.check(body.size_hint().lower()) {
-                            Err(error) => Stage::Refused { error: Some(of_service(error)) },
-                            Ok(()) => {
-                                Stage::Response { head: Some(head), intake: Intake::new(body, processor, limits) }
-                            }
+                            Err(error) => unreadable(error),
+                            Ok(()) => Stage::Response {
+                                head: Some(head),
+                                intake: Intake::new(
+                                    body,
+                                    processor,
+                                    limits,
+                                    BodyMeter::new(this.meters, Direction::Response),
+                                ),
+                            },
                         },
                     }
                 }
                 StageProjection::Response { head, intake } => match ready!(intake.poll(cx)) {
-                    Err(error) => Stage::Refused { error: Some(of_service(error)) },
+                    Err(error) => unreadable(error),
                     Ok(body) => {
                         let mut head = head.take().expect(POLLED_AGAIN);
                         set_length(&mut head.headers, &body);
@@ -167,14 +180,15 @@ where
     }
 }
 
-/// What would be the sender's fault in a request is the service's in a response.
-fn of_service(error: Error) -> Error {
-    match error.kind() {
+/// Refuses a response. What would be the sender's fault in a request is the service's there.
+fn unreadable<S, F, B: Body, R: Body>(error: Error) -> Stage<S, F, B, R> {
+    let error = match error.kind() {
         ErrorKind::Malformed | ErrorKind::TooLarge => {
             Error::new(ErrorKind::Service, "the service's response cannot be opened").with_source(error)
         }
         _ => error,
-    }
+    };
+    Stage::Refused { error: Some(error), direction: Direction::Response }
 }
 
 impl<S, B, R, D> fmt::Debug for ResponseFuture<S, B, R, D>

@@ -19,6 +19,7 @@ use super::query::rewrite_parameters;
 use super::streaming::{Flow, PIECE, Streaming};
 use crate::cipher::{FieldCipher, JsonStream};
 use crate::error::{Error, ErrorKind};
+use crate::metrics::{BodyMeter, Lap};
 use crate::secret::SecretBuffer;
 
 /// For how many bytes room is made before any of them has come.
@@ -79,6 +80,7 @@ pub(super) struct Intake<B> {
     limits: Limits,
     fault: Fault,
     received: u64,
+    meter: BodyMeter,
     /// Overwritten where it is not handed on.
     out: SecretBuffer,
     trailers: Option<HeaderMap>,
@@ -89,12 +91,12 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new(body: B, processor: Processor, limits: Limits) -> Self {
+    pub(super) fn new(body: B, processor: Processor, limits: Limits, meter: BodyMeter) -> Self {
         // A declared length is only a claim.
         let expected = body.size_hint().lower().min(limits.whole).min(MOST_EXPECTED);
         let out = SecretBuffer::with_capacity(usize::try_from(expected).unwrap_or_default() * 2 + 512);
         let body = Some(Box::pin(body));
-        Self { body, processor, limits, fault: Fault::default(), received: 0, out, trailers: None }
+        Self { body, processor, limits, fault: Fault::default(), received: 0, meter, out, trailers: None }
     }
 
     /// Where a fault is left that is found only after the body was handed on.
@@ -106,10 +108,18 @@ where
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<FieldBody<B>, Error>> {
         loop {
             let Some(body) = &mut self.body else { return Poll::Pending };
-            let Some(frame) = ready!(body.as_mut().poll_frame(cx)) else { return Poll::Ready(self.finish()) };
+            let Some(frame) = ready!(body.as_mut().poll_frame(cx)) else {
+                let lap = Lap::start();
+                let whole = self.finish();
+                self.meter.stop(lap);
+                return Poll::Ready(whole);
+            };
             match frame.map_err(|source| broken(source.into()))?.into_data() {
                 Ok(data) => {
-                    if let Some(rest) = self.take(data)? {
+                    let lap = Lap::start();
+                    let rest = self.take(data);
+                    self.meter.stop(lap);
+                    if let Some(rest) = rest? {
                         return Poll::Ready(self.go_on_streaming(rest));
                     }
                 }
@@ -121,6 +131,7 @@ where
     /// Takes one frame in. Returns what is left of it where the body, or what it becomes, is too long to be held whole.
     fn take(&mut self, mut data: B::Data) -> Result<Option<B::Data>, Error> {
         self.received += data.remaining() as u64;
+        self.meter.receive(data.remaining());
         self.limits.check(self.received)?;
         while data.has_remaining() {
             let chunk = data.chunk();
@@ -175,14 +186,16 @@ where
         if let Some(trailers) = &mut trailers {
             self.processor.check_trailers(trailers)?;
         }
+        self.meter.hand_on(self.out.len());
         Ok(FieldBody::whole(Bytes::from(self.out.take()), trailers))
     }
 
     fn go_on_streaming(&mut self, rest: B::Data) -> Result<FieldBody<B>, Error> {
-        let Self { body, processor, limits, fault, received, out, .. } = self;
+        let Self { body, processor, limits, fault, received, meter, out, .. } = self;
         match (body.take(), mem::replace(processor, Processor::Empty(None))) {
             (Some(body), Processor::Json(stream)) => {
-                let flow = Flow { stream, received: *received, out: mem::take(out), rest };
+                let (meter, out) = (mem::take(meter), mem::take(out));
+                let flow = Flow { stream, received: *received, meter, out, rest };
                 let streaming = Streaming::new(body, flow, *limits, fault.clone());
                 Ok(FieldBody::streaming(streaming))
             }

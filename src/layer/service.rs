@@ -19,6 +19,7 @@ use super::request;
 use super::settings::Settings;
 use super::side::{Server, Side};
 use crate::cipher::FieldCipher;
+use crate::metrics::{BodyMeter, Direction};
 
 /// A service with a [`FieldEncryptionLayer`](super::FieldEncryptionLayer) around it.
 pub struct FieldEncryption<S, D = Server> {
@@ -57,12 +58,12 @@ where
         let (mut head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
         let own = match settings.principal.cipher(cipher, &head.extensions) {
-            Err(error) => return ResponseFuture::refused(error),
+            Err(error) => return ResponseFuture::refused(error, cipher.meters()),
             Ok(own) => own,
         };
         let cipher = own.as_ref().unwrap_or(cipher);
         let own = match settings.records.cipher(cipher, &head.method, &head.uri) {
-            Err(error) => return ResponseFuture::refused(error),
+            Err(error) => return ResponseFuture::refused(error, cipher.meters()),
             Ok(own) => own,
         };
         let cipher = own.as_ref().unwrap_or(cipher);
@@ -70,7 +71,7 @@ where
             head.extensions.insert(Opener::new(cipher.clone()));
         }
         match request::plan(cipher, limits, &settings.searches, &mut head, &body) {
-            Err(error) => ResponseFuture::refused(error),
+            Err(error) => ResponseFuture::refused(error, cipher.meters()),
             Ok(None) => {
                 let future = inner.call(Request::from_parts(head, FieldBody::empty()));
                 ResponseFuture::called(future, cipher.clone(), *limits, is_head)
@@ -79,7 +80,8 @@ where
                 // The service that was polled ready is the one to call; its clone may not be ready.
                 let not_ready_inner = inner.clone();
                 let ready_inner = mem::replace(inner, not_ready_inner);
-                let intake = Intake::new(body, processor, *limits);
+                let meter = BodyMeter::new(cipher.meters(), Direction::Request);
+                let intake = Intake::new(body, processor, *limits, meter);
                 ResponseFuture::receiving(ready_inner, head, intake, cipher.clone(), *limits, is_head)
             }
         }

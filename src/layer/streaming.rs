@@ -13,6 +13,7 @@ use super::intake::{broken, check_trailers};
 use super::limits::Limits;
 use crate::cipher::JsonStream;
 use crate::error::Error;
+use crate::metrics::{BodyMeter, Lap};
 use crate::secret::SecretBuffer;
 
 /// How much of a frame is transformed at a time, in bytes, however large the frame is, and how much that may become
@@ -26,6 +27,7 @@ pub(super) struct Streaming<B: Body> {
     limits: Limits,
     fault: Fault,
     received: u64,
+    meter: BodyMeter,
     /// Transformed, but not yet handed on. Overwritten where it never is.
     out: SecretBuffer,
     /// Received, but not yet transformed.
@@ -49,6 +51,7 @@ enum State {
 pub(super) struct Flow<D> {
     pub(super) stream: Box<JsonStream>,
     pub(super) received: u64,
+    pub(super) meter: BodyMeter,
     pub(super) out: SecretBuffer,
     /// What is received, but not yet transformed.
     pub(super) rest: D,
@@ -60,20 +63,22 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn new(body: Pin<Box<B>>, flow: Flow<B::Data>, limits: Limits, fault: Fault) -> Self {
-        let Flow { stream, received, out, rest } = flow;
+        let Flow { stream, received, meter, out, rest } = flow;
         let (data, trailers, state) = (Some(rest), None, State::Flowing);
-        Self { body, stream, limits, fault, received, out, data, trailers, state }
+        Self { body, stream, limits, fault, received, meter, out, data, trailers, state }
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             if !self.out.is_empty() {
+                self.meter.hand_on(self.out.len());
                 return Poll::Ready(Some(Ok(Frame::data(Bytes::from(self.out.take())))));
             }
             match self.state {
                 State::Flowing => {}
                 State::Finished => {
                     self.state = State::Ended;
+                    self.meter.end();
                     return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
                 }
                 State::Ended => return Poll::Ready(None),
@@ -83,6 +88,7 @@ where
                 self.state = State::Broken;
                 self.out = SecretBuffer::default();
                 tracing::error!(target: "fieldseal", kind = ?error.kind(), %error, "a body broke off while it flowed");
+                self.meter.refuse(error.kind());
                 self.fault.leave(error);
                 return Poll::Ready(Some(Err(broken_off())));
             }
@@ -100,20 +106,26 @@ where
         {
             let chunk = data.chunk();
             let piece = &chunk[..chunk.len().min(PIECE)];
+            let lap = Lap::start();
             self.out.reserve(piece.len());
-            let length = self.stream.feed_some(piece, self.out.as_mut_vec(), PIECE)?;
-            data.advance(length);
+            let length = self.stream.feed_some(piece, self.out.as_mut_vec(), PIECE);
+            self.meter.stop(lap);
+            data.advance(length?);
             return Poll::Ready(Ok(()));
         }
         match ready!(self.body.as_mut().poll_frame(cx)) {
             None => {
-                self.stream.finish(self.out.as_mut_vec())?;
+                let lap = Lap::start();
+                let finished = self.stream.finish(self.out.as_mut_vec());
+                self.meter.stop(lap);
+                finished?;
                 self.state = State::Finished;
             }
             Some(Err(source)) => return Poll::Ready(Err(broken(source.into()))),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
                     self.received += data.remaining() as u64;
+                    self.meter.receive(data.remaining());
                     self.limits.check(self.received)?;
                     self.data = Some(data);
                 }
