@@ -68,6 +68,9 @@ pub enum AuditKind {
     NotEncrypted,
     /// The same, where the policy still allows it: the value passed as it is.
     PlaintextRead,
+    /// A stored token that could not be read, as another event says, was shown as `null`, since
+    /// [`Field::null_if_unreadable`](crate::Field::null_if_unreadable) allows it: nobody but the audit learns of it.
+    ShownAsNull,
     /// A handler opened a value with an `Opener`. At level `INFO`.
     Opened,
     /// Somebody whom a `Reveal` names was shown values plain. At level `INFO`.
@@ -83,6 +86,7 @@ impl AuditKind {
             Self::KeyUnavailable => "key_unavailable",
             Self::DisabledKeyUsed => "disabled_key_used",
             Self::NotEncrypted => "not_encrypted",
+            Self::ShownAsNull => "shown_as_null",
             Self::PlaintextRead => "plaintext_read",
             Self::Opened => "opened",
             Self::Revealed => "revealed",

@@ -61,6 +61,7 @@ fn cipher() -> FieldCipher {
     let policy = Policy::builder("customers")
         .field(Field::new("name", Tag::Name))
         .field(Field::new("phone", Tag::Phone))
+        .field(Field::new("email", Tag::Email).null_if_unreadable())
         .field(Field::new("address", Tag::Address).allow_plaintext_until(tomorrow))
         .build()
         .unwrap();
@@ -101,6 +102,7 @@ async fn what_the_layer_does_is_counted_and_nothing_personal_is_told() {
     let stored = acme().encrypt_json(CUSTOMERS.as_bytes()).unwrap();
     let token = acme().encrypt_value("phone", "+65 9123 4567").unwrap();
     let elsewhere = cipher().encrypt_json(CUSTOMERS.as_bytes()).unwrap();
+    let foreign = cipher().encrypt_json(br#"[{"email":"tan.wei@example.sg"},{"email":"tan.wei@example.sg"}]"#).unwrap();
     let mut broken = acme().encrypt_json(&list(300_000)).unwrap();
     broken.push(b']');
     let mut told = Recorded::take(&snapshotter).text;
@@ -146,16 +148,19 @@ async fn what_the_layer_does_is_counted_and_nothing_personal_is_told() {
     assert_eq!((received, transformed), (&vec![length], &vec![length]));
     told += &exchange.text;
 
-    // What a handler opens, and what is stored in the clear.
+    // What a handler opens, what is stored in the clear, and what is shown as null.
     assert_eq!(echo.get("/open").await.text(), "+65 9123 4567");
     let plain = serve(layer(), &Recorder::answering(JSON, r#"{"address":"3 Bedok North"}"#)).await;
     assert_eq!(plain.get("/").await.status, 200);
+    let unreadable = serve(layer(), &Recorder::answering(JSON, foreign)).await;
+    assert_eq!(unreadable.get("/").await.text(), r#"[{"email":null},{"email":null}]"#);
     let exchange = Recorded::take(&snapshotter);
     assert_eq!(
-        exchange.counted(&["fieldseal_plaintext_reads", "fieldseal_values_opened"]),
+        exchange.counted(&["fieldseal_plaintext_reads", "fieldseal_values_opened", "fieldseal_values_shown"]),
         [
             ("fieldseal_plaintext_reads_total{collection=customers,field=address}", 1),
             ("fieldseal_values_opened_total{collection=customers,field=phone}", 1),
+            ("fieldseal_values_shown_as_null_total{collection=customers,field=email}", 2),
         ]
     );
     told += &exchange.text;

@@ -33,7 +33,32 @@ pub(super) struct Decryption {
     was_unbound: bool,
     /// The same of values that somebody who is named was shown plain.
     revealed: Vec<(FieldIndex, u64)>,
+    /// The same of values that could not be read and were shown as `null`.
+    nulls: Vec<(FieldIndex, u64)>,
+    /// Why those could not be read, and how many.
+    unreadable: Vec<(Reason, u64)>,
     decrypted: Tally,
+}
+
+/// Why a value of a field could not be read, and the key that its token names.
+type Reason = (FieldIndex, AuditKind, Option<KeyId>);
+
+/// So many reasons are added up. Somebody who writes tokens can make up any number of keys for them.
+const MOST_REASONS: usize = 64;
+
+/// What was written of a stored value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    Value,
+    /// Nothing, since it cannot be read, and the policy has that shown as `null`.
+    Nothing,
+}
+
+/// Why a token was not decrypted.
+struct Failure {
+    error: Error,
+    kind: AuditKind,
+    key_id: Option<KeyId>,
 }
 
 impl Decryption {
@@ -42,8 +67,19 @@ impl Decryption {
         let term = cipher.keys().term(&keys);
         let records = cipher.records(false);
         let decrypted = Tally::new(cipher.meters(), Counted::Decrypted);
-        let (tokens, plaintexts, revealed) = (TokenDecryptor::default(), Vec::new(), Vec::new());
-        Self { cipher, keys, term, tokens, plaintexts, records, was_unbound: false, revealed, decrypted }
+        Self {
+            cipher,
+            keys,
+            term,
+            tokens: TokenDecryptor::default(),
+            plaintexts: Vec::new(),
+            records,
+            was_unbound: false,
+            revealed: Vec::new(),
+            nulls: Vec::new(),
+            unreadable: Vec::new(),
+            decrypted,
+        }
     }
 
     pub(super) fn for_single_values(mut self) -> Self {
@@ -62,18 +98,26 @@ impl Decryption {
 
     /// Decrypts one token, in text or binary form, and returns the JSON text of the value.
     pub(super) fn decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
+        self.try_decrypt(field, token).map_err(|failure| {
+            self.cipher.record(failure.kind, field, failure.key_id);
+            failure.error
+        })?;
+        Ok(self.tokens.opened())
+    }
+
+    /// Decrypts one token, and leaves it to the caller to tell the audit why it does not open.
+    fn try_decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<(), Failure> {
         let mut key_id = None;
-        let result = self.open_noting(field, token, &mut key_id);
-        result.inspect(|()| self.decrypted.add(field)).inspect_err(|error| {
+        let opened = self.open_noting(field, token, &mut key_id);
+        opened.inspect(|()| self.decrypted.add(field)).map_err(|error| {
             let is_disabled = || key_id.is_some_and(|id| self.keys.state_of(id) == Some(KeyState::Disabled));
             let kind = match error.kind() {
                 ErrorKind::KeyUnavailable if is_disabled() => AuditKind::DisabledKeyUsed,
                 ErrorKind::KeyUnavailable => AuditKind::KeyUnavailable,
                 _ => AuditKind::DecryptionFailed,
             };
-            self.cipher.record(kind, field, key_id);
-        })?;
-        Ok(self.tokens.opened())
+            Failure { error, kind, key_id }
+        })
     }
 
     /// The same without an event: for who looks through everything that is stored, and reports what it finds.
@@ -140,7 +184,7 @@ impl Decryption {
     }
 
     /// Hands on a value that is not a token, where the policy still allows that.
-    fn plaintext(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    fn plaintext(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<Opened, Error> {
         if !self.takes_plaintext(field) {
             let name = self.cipher.policy().field(field).name();
             let error = Error::new(ErrorKind::NotEncrypted, format!("field `{name}` is stored without encryption"));
@@ -149,15 +193,15 @@ impl Decryption {
         }
         out.extend_from_slice(value);
         count(&mut self.plaintexts, field);
-        Ok(())
+        Ok(Opened::Value)
     }
 }
 
-/// Counts one more value of `field`.
-fn count(counts: &mut Vec<(FieldIndex, u64)>, field: FieldIndex) {
-    match counts.iter_mut().find(|(other, _)| *other == field) {
+/// Counts one more value of `what`, a field and what else they have in common.
+fn count<T: PartialEq>(counts: &mut Vec<(T, u64)>, what: T) {
+    match counts.iter_mut().find(|(other, _)| *other == what) {
         Some((_, count)) => *count += 1,
-        None => counts.push((field, 1)),
+        None => counts.push((what, 1)),
     }
 }
 
@@ -173,6 +217,10 @@ impl Drop for Decryption {
     fn drop(&mut self) {
         for &(field, count) in &self.plaintexts {
             self.cipher.record_many(AuditKind::PlaintextRead, field, None, count);
+        }
+        self.tell_reasons();
+        for &(field, count) in &self.nulls {
+            self.cipher.record_many(AuditKind::ShownAsNull, field, None, count);
         }
         for &(field, count) in &self.revealed {
             self.cipher.record_many(AuditKind::Revealed, field, None, count);
@@ -190,9 +238,10 @@ impl Visitor for Decryption {
         if shown != Shown::Plain {
             return self.show(field, shown, value, out);
         }
-        self.open_value(field, value, out)?;
-        if self.cipher.who().is_some() {
-            count(&mut self.revealed, field);
+        match self.open_value(field, value, out)? {
+            Opened::Nothing => out.extend_from_slice(b"null"),
+            Opened::Value if self.cipher.who().is_some() => count(&mut self.revealed, field),
+            Opened::Value => {}
         }
         Ok(())
     }
@@ -234,7 +283,10 @@ impl Decryption {
             // What is stored without encryption is no token to be shown.
             Shown::Plain | Shown::Masked | Shown::Token => {
                 let mut plain = Zeroizing::new(Vec::new());
-                self.open_value(field, value, &mut plain)?;
+                if self.open_value(field, value, &mut plain)? == Opened::Nothing {
+                    out.extend_from_slice(b"null");
+                    return Ok(());
+                }
                 let text: Option<Zeroizing<String>> = serde_json::from_slice(&plain).ok().map(Zeroizing::new);
                 let masked = self.policy().field(field).masked(text.as_deref().map_or("", |text| text));
                 out.extend_from_slice(&serde_json::to_vec(&masked).expect("text can be written as JSON"));
@@ -244,7 +296,7 @@ impl Decryption {
     }
 
     /// Writes the value of which `value`, as it is stored, is the token.
-    fn open_value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    fn open_value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<Opened, Error> {
         let Some(text) = value.strip_prefix(b"\"") else { return self.plaintext(field, value, out) };
         let text = &text[..text.len() - 1];
         // A storage that escapes what needs no escape still stores the same token.
@@ -259,7 +311,34 @@ impl Decryption {
         if !has_mark || (self.takes_plaintext(field) && token::recognize(text).is_none()) {
             return self.plaintext(field, value, out);
         }
+        if self.policy().field(field).is_null_if_unreadable() {
+            return Ok(self.open_or_leave(field, text, out));
+        }
         out.extend_from_slice(self.decrypt(field, text)?);
-        Ok(())
+        Ok(Opened::Value)
+    }
+
+    /// The same for a field of which an unreadable value is shown as `null`.
+    fn open_or_leave(&mut self, field: FieldIndex, token: &[u8], out: &mut Vec<u8>) -> Opened {
+        match self.try_decrypt(field, token) {
+            Ok(()) => {
+                out.extend_from_slice(self.tokens.opened());
+                Opened::Value
+            }
+            Err(Failure { kind, key_id, .. }) => {
+                if self.unreadable.len() == MOST_REASONS {
+                    self.tell_reasons();
+                }
+                count(&mut self.unreadable, (field, kind, key_id));
+                count(&mut self.nulls, field);
+                Opened::Nothing
+            }
+        }
+    }
+
+    fn tell_reasons(&mut self) {
+        for ((field, kind, key_id), count) in self.unreadable.drain(..) {
+            self.cipher.record_many(kind, field, key_id, count);
+        }
     }
 }

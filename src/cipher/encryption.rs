@@ -39,8 +39,10 @@ pub(super) struct Encryption {
 pub(super) enum Kind {
     Whole,
     /// Only what changes, but for that as `Whole`.
+    #[cfg(any(feature = "layer", feature = "sqlite", feature = "postgres"))]
     Partial,
     MergePatch,
+    JsonPatch,
     /// Their members are what is looked for.
     Search,
     /// What is stored, and not sent.
@@ -97,7 +99,7 @@ impl Encryption {
     }
 
     pub(super) fn json_patch(mut self, patch: &[u8], longest_out: usize) -> Result<Vec<u8>, Error> {
-        self.kind = Kind::Partial;
+        self.kind = Kind::JsonPatch;
         let policy = Arc::clone(self.policy());
         let mut out = Vec::with_capacity(patch.len() * 2);
         let longest = Longest { value: LONGEST_VALUE, out: longest_out };
@@ -154,6 +156,12 @@ impl Encryption {
             return Err(Error::new(ErrorKind::Refused, message));
         }
         Ok(())
+    }
+
+    /// Whether a `null` stands for a value that a JSON Patch removes. Nothing is written for that; before every other value
+    /// there is the operation that it stands in.
+    fn is_removal(&self, out: &[u8]) -> bool {
+        self.kind == Kind::JsonPatch && out.is_empty()
     }
 
     /// Takes note that the document holds a value of `field`.
@@ -274,6 +282,14 @@ impl Visitor for Encryption {
         let policy = policy.field(field);
         if self.kind == Kind::Search {
             return self.write_terms(field, value, out);
+        }
+        if value == b"null" && policy.is_null_if_unreadable() && !self.is_removal(out) {
+            let message = format!(
+                "field `{}` takes no `null`, which may stand for a value that could not be read: leave it out where it \
+                 does not change, or clear it by the `remove` operation of a JSON Patch",
+                policy.name()
+            );
+            return Err(Error::new(ErrorKind::Refused, message));
         }
         let is_merge_patch = self.kind == Kind::MergePatch;
         // In a merge patch it removes the member.

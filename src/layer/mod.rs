@@ -141,6 +141,13 @@
 //! its sender sees plain, masked, as tokens or not at all. Both are set by what authenticates the sender, outside of this
 //! layer. A handler that must see a value itself is given an [`Opener`]. A member that is left out is missed by who sends the document back as a whole: take changes as patches.
 //!
+//! # Values that cannot be read
+//!
+//! A stored token that does not open, or whose key is gone, fails the response that it stands in, a list of a thousand
+//! records too. Where [`Field::null_if_unreadable`](crate::Field::null_if_unreadable) says so, it is shown as `null`
+//! instead, and told to the audit. A request that holds `null` at such a field is refused with 422, since the value may yet
+//! be restored: leave the member out, or clear it by the `remove` operation of a JSON Patch.
+//!
 //! # Tokens from outside
 //!
 //! Tokens stand only in storage. A request that holds one, in a tagged field or anywhere else in its body, in the
@@ -160,8 +167,8 @@
 //! | 415 | `unsupported_media_type` | the body cannot be looked into |
 //! | 422 | `token_submitted` | the request holds a token; also an audit event |
 //! | 422 | `invalid` | a value does not keep to the [rules](crate::Field::validate) of its field, which the detail names |
-//! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries and lookups, tunnels |
-//! | 500 | `unreadable` | a stored value does not open, or is not encrypted |
+//! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries and lookups, tunnels, values that cannot be read |
+//! | 500 | `unreadable` | a stored value does not open and is not shown as `null`, or is not encrypted |
 //! | 502 | `service` | the service's response cannot be looked into |
 //! | 503 | `keys_unavailable` | a key is missing, the keyring was not read for longer than its lease, or a request took longer than its timing allows; with `Retry-After` |
 //!

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use metrics::{Key, Label, Level, Metadata, SharedString, with_recorder};
 
-use super::{AUDIT_EVENTS, PLAINTEXT_READS, VALUES_DECRYPTED, VALUES_ENCRYPTED, VALUES_OPENED, VALUES_REVEALED};
+use super::{
+    AUDIT_EVENTS, PLAINTEXT_READS, VALUES_DECRYPTED, VALUES_ENCRYPTED, VALUES_OPENED, VALUES_REVEALED,
+    VALUES_SHOWN_AS_NULL,
+};
 #[cfg(feature = "layer")]
 use super::{BODY_DURATION, BODY_RECEIVED, BODY_TRANSFORMED, REFUSALS};
 use crate::audit::AuditKind;
@@ -79,6 +82,7 @@ impl Meters {
         let field = Label::new("field", field.to_owned());
         let of_values = match kind {
             AuditKind::PlaintextRead => Some(PLAINTEXT_READS),
+            AuditKind::ShownAsNull => Some(VALUES_SHOWN_AS_NULL),
             AuditKind::Opened => Some(VALUES_OPENED),
             AuditKind::Revealed => Some(VALUES_REVEALED),
             AuditKind::TokenSubmitted

@@ -7,6 +7,7 @@
 //! | `fieldseal_values_encrypted_total` | counter | values | `collection`, `field` | values that became tokens, stored in the end or not, and those that a re-encryption wrote |
 //! | `fieldseal_values_decrypted_total` | counter | values | `collection`, `field` | tokens that became values, shown in the end or masked; not those that a scan or a re-encryption looked at |
 //! | `fieldseal_plaintext_reads_total` | counter | values | `collection`, `field` | values that passed although they are stored without encryption ([`PlaintextRead`](crate::audit::AuditKind::PlaintextRead)) |
+//! | `fieldseal_values_shown_as_null_total` | counter | values | `collection`, `field` | values that could not be read and were shown as `null` ([`ShownAsNull`](crate::audit::AuditKind::ShownAsNull)) |
 //! | `fieldseal_values_opened_total` | counter | values | `collection`, `field` | values that a handler opened ([`Opened`](crate::audit::AuditKind::Opened)) |
 //! | `fieldseal_values_revealed_total` | counter | values | `collection`, `field` | values that somebody who is named was shown plain ([`Revealed`](crate::audit::AuditKind::Revealed)) |
 //! | `fieldseal_audit_events_total` | counter | events | `kind`, `collection`, `field` | [audit events](crate::audit), whoever receives them; `kind` is that of [`AuditKind`](crate::audit::AuditKind), `field` is empty where nothing is tagged |
@@ -66,6 +67,7 @@ pub(crate) use tally::Tally;
 const VALUES_ENCRYPTED: &str = "fieldseal_values_encrypted_total";
 const VALUES_DECRYPTED: &str = "fieldseal_values_decrypted_total";
 const PLAINTEXT_READS: &str = "fieldseal_plaintext_reads_total";
+const VALUES_SHOWN_AS_NULL: &str = "fieldseal_values_shown_as_null_total";
 const VALUES_OPENED: &str = "fieldseal_values_opened_total";
 const VALUES_REVEALED: &str = "fieldseal_values_revealed_total";
 const AUDIT_EVENTS: &str = "fieldseal_audit_events_total";
@@ -89,6 +91,7 @@ pub fn describe() {
         (VALUES_ENCRYPTED, "Values that became tokens."),
         (VALUES_DECRYPTED, "Tokens that became values."),
         (PLAINTEXT_READS, "Values that passed although they are stored without encryption."),
+        (VALUES_SHOWN_AS_NULL, "Values that could not be read and were shown as null."),
         (VALUES_OPENED, "Values that a handler opened."),
         (VALUES_REVEALED, "Values that somebody who is named was shown plain."),
         (AUDIT_EVENTS, "Audit events of field encryption, by kind."),

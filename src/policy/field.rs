@@ -35,6 +35,7 @@ pub struct Field {
     pub(super) paths: Vec<String>,
     pub(super) minimum: usize,
     pub(super) encrypt_null: bool,
+    pub(super) null_if_unreadable: bool,
     pub(super) plaintext_until: Option<Timestamp>,
     pub(super) index: Option<BlindIndex>,
     pub(super) validation: Option<Validation>,
@@ -52,6 +53,7 @@ impl Field {
             paths,
             minimum,
             encrypt_null: false,
+            null_if_unreadable: false,
             plaintext_until: None,
             index: None,
             validation: None,
@@ -79,6 +81,43 @@ impl Field {
     #[must_use]
     pub fn encrypt_null(mut self) -> Self {
         self.encrypt_null = true;
+        self
+    }
+
+    /// Shows a stored token that does not open, or whose key is disabled, gone or unknown, as `null`, instead of failing
+    /// the whole document that it stands in. Unless this is called, one damaged row is an error for the whole list.
+    ///
+    /// The audit is told of the failure as always, and of the `null`
+    /// ([`AuditKind::ShownAsNull`](crate::audit::AuditKind::ShownAsNull)). A key is unknown as well to a replica that has not
+    /// read the keyring lately. What is no token at all, or longer than any, still fails, and so do single values.
+    ///
+    /// A client may send the document back with the `null` in it, which would overwrite what may yet be restored. So the
+    /// field takes no `null` on the way in: a document, a merge patch or a JSON Patch that holds one there is refused
+    /// ([`ErrorKind::Refused`](crate::ErrorKind::Refused)). A value that does not change is left out, and one that shall go
+    /// is cleared by the `remove` operation of a JSON Patch. The field cannot have [`encrypt_null`](Self::encrypt_null).
+    ///
+    /// Whoever can write to the storage can make values vanish from responses without an error: see that somebody looks
+    /// at the audit.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// # use fieldseal::{ErrorKind, Field, FieldCipher, Policy, Tag};
+    /// let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone).null_if_unreadable()).build()?;
+    /// # let cipher = FieldCipher::new(policy, Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// let stored = String::from_utf8(cipher.encrypt_json(br#"{"id": 7, "phone": "+65 9123 4567"}"#)?)?;
+    /// let damaged = stored.replace("\"}", "AAAA\"}");
+    /// assert_eq!(cipher.decrypt_json(damaged.as_bytes())?, br#"{"id": 7, "phone": null}"#);
+    ///
+    /// let sent_back = cipher.encrypt_json(br#"{"id": 7, "phone": null}"#);
+    /// assert_eq!(sent_back.unwrap_err().kind(), ErrorKind::Refused);
+    /// cipher.encrypt_json_patch(br#"[{"op": "remove", "path": "/phone"}]"#)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn null_if_unreadable(mut self) -> Self {
+        self.null_if_unreadable = true;
         self
     }
 
@@ -175,6 +214,10 @@ impl Field {
 
     pub(crate) fn plaintext_until(&self) -> Option<Timestamp> {
         self.plaintext_until
+    }
+
+    pub(crate) fn is_null_if_unreadable(&self) -> bool {
+        self.null_if_unreadable
     }
 
     pub(crate) fn encrypts_null(&self) -> bool {

@@ -283,6 +283,12 @@ fn check_field(field: &Field) -> Result<(), String> {
     if field.paths == [Field::default_path(name)] && name.contains(['.', '[', '*', '$']) {
         return Err(format!("the name `{name}` looks like a path; give the field a plain name, and add `.path(..)`"));
     }
+    if field.null_if_unreadable && field.encrypt_null {
+        return Err(format!(
+            "field `{name}`: a `null` that is encrypted cannot be told from one that stands for an unreadable value; \
+             choose `encrypt_null` or `null_if_unreadable`"
+        ));
+    }
     if let Some(problem) = minimum_problem(field.minimum) {
         return Err(format!("field `{name}`: {problem}"));
     }

@@ -65,6 +65,8 @@ struct FieldEntry {
     pad_to: Option<usize>,
     #[serde(default)]
     encrypt_null: bool,
+    #[serde(default)]
+    null_if_unreadable: bool,
     allow_plaintext_until: Option<Spanned<Datetime>>,
     index: Option<Spanned<IndexEntry>>,
     validate: Option<Spanned<ValidationEntry>>,
@@ -100,7 +102,7 @@ impl Policy {
     ///
     ///     [fields.nickname]
     ///     tag = "nickname"        # one of our own
-    ///     encrypt_null = true
+    ///     encrypt_null = true     # or null_if_unreadable = true
     ///
     ///     [tags.nickname]
     ///     pad_to = 64
@@ -156,7 +158,17 @@ impl Policy {
         let mut fields: Vec<_> = fields.into_iter().collect();
         fields.sort_by_key(|(name, _)| name.span().start);
         for (name, entry) in fields {
-            let FieldEntry { tag, paths, pad_to, encrypt_null, allow_plaintext_until, index, validate, mask } = entry;
+            let FieldEntry {
+                tag,
+                paths,
+                pad_to,
+                encrypt_null,
+                null_if_unreadable,
+                allow_plaintext_until,
+                index,
+                validate,
+                mask,
+            } = entry;
             let name_span = name.span();
             let name = name.into_inner();
             let own = tags.get(tag.get_ref().as_str());
@@ -174,6 +186,9 @@ impl Policy {
             }
             if encrypt_null {
                 field = field.encrypt_null();
+            }
+            if null_if_unreadable {
+                field = field.null_if_unreadable();
             }
             if let Some(end) = allow_plaintext_until {
                 let Ok(moment) = end.get_ref().to_string().parse::<Timestamp>() else {

@@ -91,7 +91,7 @@ pub(crate) fn masked(document: &[u8]) -> String {
 
 /// Keeps the events of a cipher.
 #[derive(Clone, Default)]
-pub(crate) struct Ledger(Arc<Mutex<Vec<Entry>>>, Arc<Mutex<Vec<Option<String>>>>);
+pub(crate) struct Ledger(Arc<Mutex<Vec<Entry>>>, Arc<Mutex<Vec<Option<String>>>>, Arc<Mutex<Vec<u64>>>);
 
 /// What happened, in which collection, to which field, and by which key.
 pub(crate) type Entry = (AuditKind, String, String, Option<KeyId>);
@@ -99,6 +99,11 @@ pub(crate) type Entry = (AuditKind, String, String, Option<KeyId>);
 impl Ledger {
     pub(crate) fn events(&self) -> Vec<Entry> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// How many values each event happened to.
+    pub(crate) fn counts(&self) -> Vec<u64> {
+        self.2.lock().unwrap().clone()
     }
 
     /// Who each event tells of.
@@ -112,6 +117,7 @@ impl Audit for Ledger {
         let (collection, field) = (event.collection.to_owned(), event.field.to_owned());
         self.0.lock().unwrap().push((event.kind, collection, field, event.key_id));
         self.1.lock().unwrap().push(event.who.map(str::to_owned));
+        self.2.lock().unwrap().push(event.count);
     }
 }
 
