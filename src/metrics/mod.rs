@@ -22,6 +22,8 @@
 //! Labels name what the policy names, and fixed words. None holds a value, a token, a tenant, a person or a key, and
 //! there are no more label sets than fields times kinds.
 //!
+//! The example `open_telemetry` hands it to OpenTelemetry.
+//!
 //! # Cost
 //!
 //! A value costs an addition. What adds up is told to the recorder at the end of each document, or stream of them, and
