@@ -143,3 +143,35 @@ impl StdError for Error {
         self.0.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(all(test, feature = "metrics", feature = "layer"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_in_metrics_are_the_kinds_in_snake_case() {
+        for kind in [
+            ErrorKind::Malformed,
+            ErrorKind::TooLarge,
+            ErrorKind::UnsupportedMediaType,
+            ErrorKind::TokenSubmitted,
+            ErrorKind::Validation,
+            ErrorKind::Refused,
+            ErrorKind::Decryption,
+            ErrorKind::NotEncrypted,
+            ErrorKind::Service,
+            ErrorKind::KeyUnavailable,
+            ErrorKind::Keyring,
+            ErrorKind::TooEarly,
+            ErrorKind::KeyService,
+            ErrorKind::Database,
+            ErrorKind::Randomness,
+            ErrorKind::Policy,
+            ErrorKind::InvalidValue,
+        ] {
+            let (word, name) = (kind.name(), format!("{kind:?}"));
+            assert_eq!(word.replace('_', ""), name.to_lowercase());
+            assert_eq!(word.matches('_').count(), name.chars().filter(char::is_ascii_uppercase).count() - 1);
+        }
+    }
+}
