@@ -72,6 +72,15 @@ fn reasons_are_added_up_and_name_their_keys() {
     let told: Vec<_> = ledger.events().into_iter().map(|(kind, _, _, key)| (kind, key.is_some())).collect();
     assert_eq!(told, [(AuditKind::KeyUnavailable, true), (AuditKind::ShownAsNull, false)]);
     assert_eq!(ledger.counts(), [100, 100]);
+
+    // Each of them under a key that somebody made up.
+    let made_up = |byte| {
+        let token = FieldCipher::new(support::policy("customers"), keys(byte)).encrypt_value("phone", "1").unwrap();
+        format!(r#"{{"phone":"{token}"}}"#)
+    };
+    let customers: Vec<_> = (100..200).map(made_up).collect();
+    cipher.decrypt_json(format!("[{}]", customers.join(",")).as_bytes()).unwrap();
+    assert_eq!(ledger.counts()[2..], [vec![1; 100], vec![100]].concat());
 }
 
 #[tokio::test]
