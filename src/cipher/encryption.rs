@@ -46,6 +46,7 @@ pub(super) enum Kind {
     /// Their members are what is looked for.
     Search,
     /// What is stored, and not sent.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     Stored,
 }
 
