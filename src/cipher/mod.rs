@@ -1,6 +1,7 @@
 //! The standalone API: where policy, keys, tokens and documents meet.
 
 mod decryption;
+mod document;
 mod encryption;
 mod field_cipher;
 mod index;
