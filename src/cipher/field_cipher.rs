@@ -81,6 +81,32 @@ impl FieldCipher {
         }))
     }
 
+    /// Returns a cipher that has `keys` in the place of its own, and no index keys: everything else stays, such as the
+    /// policy and the scope. For a tenant with a keyring of its own; index keys are added with
+    /// [`with_index_keys`](Self::with_index_keys).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// # use fieldseal::{Field, FieldCipher, Policy, Scope, Tag};
+    /// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+    /// # let keys = || Ok::<_, fieldseal::Error>(Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// # let (keys_of_acme, keys_of_globex) = (keys()?, keys()?);
+    /// let cipher = FieldCipher::new(policy, Keys::none());
+    /// let acme = cipher.clone().with_keys(keys_of_acme).in_scope(Scope::new().tenant("acme"))?;
+    /// let globex = cipher.with_keys(keys_of_globex).in_scope(Scope::new().tenant("globex"))?;
+    ///
+    /// let token = acme.encrypt_value("phone", "+65 9123 4567")?;
+    /// assert_eq!(acme.decrypt_value::<String>("phone", &token)?, "+65 9123 4567");
+    /// assert!(globex.decrypt_value::<String>("phone", &token).is_err());
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self(Arc::new(Parts { keys, indexes: None, ..Parts::clone(&self.0) }))
+    }
+
     /// Sends events to `audit` instead of `tracing`.
     #[must_use]
     pub fn with_audit(self, audit: impl Audit + 'static) -> Self {

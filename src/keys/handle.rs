@@ -102,6 +102,24 @@ impl Keys {
         Self::new(KeySet::of_one(key), Reading::now(), None)
     }
 
+    /// Holds no key, and encrypts and decrypts nothing: for a cipher whose keys come with each tenant.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::keys::Keys;
+    /// use fieldseal::{ErrorKind, Field, FieldCipher, Policy, Tag};
+    ///
+    /// let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+    /// let refused = FieldCipher::new(policy, Keys::none()).encrypt_value("phone", "+65 9123 4567").unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::KeyUnavailable);
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(KeySet::of_none(), Reading::now(), None)
+    }
+
     fn new(set: KeySet, read: Reading, source: Option<Source>) -> Self {
         Self(Arc::new(Inner { in_force: InForce::new(set, read), source }))
     }

@@ -28,6 +28,10 @@ impl KeySet {
         Self { keyring: None, primary: Some(Arc::clone(&key)), keys: vec![(key.id(), key)] }
     }
 
+    pub(super) fn of_none() -> Self {
+        Self { keyring: None, primary: None, keys: Vec::new() }
+    }
+
     /// Unwraps the keys of `keyring` that may decrypt, but for those that `held` has already. Messages begin with
     /// `place`.
     ///
@@ -75,7 +79,10 @@ impl KeySet {
     /// [`ErrorKind::KeyUnavailable`] where the keyring has no primary key.
     pub(crate) fn primary(&self) -> Result<&Arc<DataKey>, Error> {
         self.primary.as_ref().ok_or_else(|| {
-            let message = format!("{} has no primary key to encrypt with: promote one", self.origin());
+            let message = match self.keyring() {
+                Some(_) => format!("{} has no primary key to encrypt with: promote one", self.origin()),
+                None => "the cipher was given no key to encrypt with".to_owned(),
+            };
             Error::new(ErrorKind::KeyUnavailable, message)
         })
     }

@@ -10,6 +10,7 @@ use super::limits::Limits;
 use super::service::FieldEncryption;
 use super::settings::Settings;
 use super::side::{Client, Server};
+use super::tenant::{Tenant, TenantKeySource, TenantKeys};
 use crate::cipher::FieldCipher;
 use crate::policy::Reveal;
 
@@ -154,7 +155,57 @@ impl<D> FieldEncryptionLayer<D> {
     ///
     /// A token of one tenant never opens for another, whoever writes to the storage.
     pub fn tenants(mut self) -> Self {
-        Arc::make_mut(&mut self.settings).principal.has_tenants = true;
+        Arc::make_mut(&mut self.settings).principal.tenants.get_or_insert_default();
+        self
+    }
+
+    /// Gives each tenant keys of its own, and does what [`tenants`](Self::tenants) does: `keys_of` is asked with each
+    /// request for the [`Keys`](crate::keys::Keys) or [`TenantKeys`] of its tenant. When a tenant's keys are destroyed,
+    /// its data is noise, and that of the others stays readable. The keys of the layer's cipher are not used:
+    /// [`Keys::none`](crate::keys::Keys::none) will do.
+    ///
+    /// A tenant for which there is nothing is answered with 503, `keys_unavailable`. So is one without index keys, where a
+    /// field that it writes or asks for has a blind index.
+    ///
+    /// `keys_of` runs while a request is handled, so the keys have to be in memory. The keys of a new tenant are put
+    /// there when it is taken on, and [kept fresh](crate::keys::Keys::keep_fresh) as any others; what is removed is
+    /// refused from the next request on. A key service is asked once for each tenant when a process starts.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use std::sync::{Arc, RwLock};
+    ///
+    /// # use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+    /// use fieldseal::keys::{KeyringFile, Keys, LocalKek};
+    ///
+    /// type Tenants = Arc<RwLock<HashMap<String, Keys>>>;
+    ///
+    /// /// For each tenant at the start, and again for one that is taken on while the service runs.
+    /// async fn load(tenants: &Tenants, name: &str, kek: LocalKek) -> Result<(), fieldseal::Error> {
+    ///     let keys = Keys::open(KeyringFile::new(format!("keyrings/{name}.json")), kek).await?;
+    ///     tokio::spawn(keys.keep_fresh(tokio::time::sleep));
+    ///     tenants.write().unwrap().insert(name.to_owned(), keys);
+    ///     Ok(())
+    /// }
+    ///
+    /// # fn make() -> Result<(), fieldseal::Error> {
+    /// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+    /// let tenants = Tenants::default();
+    /// let keys = Arc::clone(&tenants);
+    /// let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, Keys::none()))
+    ///     .tenant_keys(move |tenant| keys.read().unwrap().get(tenant.name()).cloned());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tenant_keys<F, K>(mut self, keys_of: F) -> Self
+    where
+        F: Fn(&Tenant) -> Option<K> + Send + Sync + 'static,
+        K: Into<TenantKeys>,
+    {
+        let source = TenantKeySource::Own(Arc::new(move |tenant| keys_of(tenant).map(Into::into)));
+        Arc::make_mut(&mut self.settings).principal.tenants = Some(source);
         self
     }
 

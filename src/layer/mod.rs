@@ -137,7 +137,7 @@
 //! # Tenants, and who sees what
 //!
 //! With [`tenants`](FieldEncryptionLayer::tenants), tokens and indexes are bound to the [`Tenant`] in the extensions of a
-//! request. With [`reveal`](FieldEncryptionLayer::reveal), the [`Reveal`](crate::policy::Reveal) there says which fields
+//! request; with [`tenant_keys`](FieldEncryptionLayer::tenant_keys) each tenant has keys of its own as well. With [`reveal`](FieldEncryptionLayer::reveal), the [`Reveal`](crate::policy::Reveal) there says which fields
 //! its sender sees plain, masked, as tokens or not at all. Both are set by what authenticates the sender, outside of this
 //! layer. A handler that must see a value itself is given an [`Opener`]. A member that is left out is missed by who sends the document back as a whole: take changes as patches.
 //!
@@ -170,7 +170,7 @@
 //! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries and lookups, tunnels, values that cannot be read |
 //! | 500 | `unreadable` | a stored value does not open and is not shown as `null`, or is not encrypted |
 //! | 502 | `service` | the service's response cannot be looked into |
-//! | 503 | `keys_unavailable` | a key is missing, the keyring was not read for longer than its lease, or a request took longer than its timing allows; with `Retry-After` |
+//! | 503 | `keys_unavailable` | a key is missing, or all of a tenant, the keyring was not read for longer than its lease, or a request took longer than its timing allows; with `Retry-After` |
 //!
 //! From 500 on the body says nothing more; the reason goes to `tracing` under the target `fieldseal`. Around a client
 //! every refusal is [`ClientError::Protection`] with the [`Error`](crate::Error) in it:
@@ -228,11 +228,12 @@ mod service;
 mod settings;
 mod side;
 mod streaming;
+mod tenant;
 
 pub use body::FieldBody;
 pub use future::ResponseFuture;
 pub use layer::FieldEncryptionLayer;
 pub use opener::Opener;
-pub use principal::Tenant;
 pub use service::FieldEncryption;
 pub use side::{Client, ClientError, Server, Side};
+pub use tenant::{Tenant, TenantKeys};
