@@ -73,6 +73,9 @@ pub enum AuditKind {
     ShownAsNull,
     /// A handler opened a value with an `Opener`. At level `INFO`.
     Opened,
+    /// A lookup by a truncated index found records that do not match, and they were left out of the response; counted
+    /// for the field that does not match. At level `INFO`.
+    FalseMatchDropped,
     /// Somebody whom a `Reveal` names was shown values plain. At level `INFO`.
     Revealed,
 }
@@ -89,6 +92,7 @@ impl AuditKind {
             Self::ShownAsNull => "shown_as_null",
             Self::PlaintextRead => "plaintext_read",
             Self::Opened => "opened",
+            Self::FalseMatchDropped => "false_match_dropped",
             Self::Revealed => "revealed",
         }
     }
@@ -108,7 +112,7 @@ impl Audit for TracingAudit {
     fn record(&self, event: &AuditEvent<'_>) {
         let &AuditEvent { kind, collection, field, who, key_id, count } = event;
         let key_id = key_id.map(tracing::field::display);
-        if matches!(kind, AuditKind::Revealed | AuditKind::Opened) {
+        if matches!(kind, AuditKind::Revealed | AuditKind::Opened | AuditKind::FalseMatchDropped) {
             tracing::info!(target: "fieldseal::audit", kind = kind.name(), collection, field, who, count);
             return;
         }

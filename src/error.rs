@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Validation,
     /// The sender: a well-formed request asks for what would let a tagged value pass unprotected, or lose it.
     Refused,
+    /// The sender: nothing that is stored has the value that is looked up.
+    NotFound,
     /// The operator: a stored token does not open. It was changed, moved to another place, or made under another
     /// context. Carries no detail on purpose.
     Decryption,

@@ -48,7 +48,7 @@ const MOST_REASONS: usize = 64;
 
 /// What was written of a stored value.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Opened {
+pub(super) enum Opened {
     Value,
     /// Nothing, since it cannot be read, and the policy has that shown as `null`.
     Nothing,
@@ -198,7 +198,7 @@ impl Decryption {
 }
 
 /// Counts one more value of `what`, a field and what else they have in common.
-fn count<T: PartialEq>(counts: &mut Vec<(T, u64)>, what: T) {
+pub(super) fn count<T: PartialEq>(counts: &mut Vec<(T, u64)>, what: T) {
     match counts.iter_mut().find(|(other, _)| *other == what) {
         Some((_, count)) => *count += 1,
         None => counts.push((what, 1)),
@@ -295,8 +295,14 @@ impl Decryption {
         Ok(())
     }
 
+    /// Takes back what it would tell of how many values passed, for who reads a document twice.
+    #[cfg(feature = "layer")]
+    pub(super) fn forget_counts(&mut self) {
+        self.plaintexts.clear();
+    }
+
     /// Writes the value of which `value`, as it is stored, is the token.
-    fn open_value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<Opened, Error> {
+    pub(super) fn open_value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<Opened, Error> {
         let Some(text) = value.strip_prefix(b"\"") else { return self.plaintext(field, value, out) };
         let text = &text[..text.len() - 1];
         // A storage that escapes what needs no escape still stores the same token.

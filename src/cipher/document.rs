@@ -4,6 +4,7 @@ use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
 use super::stream::JsonStream;
+use super::wanted::Wanted;
 use crate::error::Error;
 use crate::json::Framing;
 
@@ -79,11 +80,11 @@ impl FieldCipher {
     /// As [`encrypt_json`](Self::encrypt_json), and [`ErrorKind::Refused`](crate::ErrorKind::Refused) for a tagged field
     /// without an index or with a truncated one, for a blind index that is sent, and for a value without a normal form.
     pub fn encrypt_search(&self, search: &[u8]) -> Result<Vec<u8>, Error> {
-        self.search_encryptor().run(search)
+        self.search_encryptor(Wanted::default()).run(search)
     }
 
-    pub(crate) fn search_encryptor(&self) -> JsonStream {
-        JsonStream::encrypting(Encryption::new(self.clone()).for_search(), Framing::Single)
+    pub(crate) fn search_encryptor(&self, wanted: Wanted) -> JsonStream {
+        JsonStream::encrypting(Encryption::new(self.clone()).for_search(wanted), Framing::Single)
     }
 
     /// Encrypts a JSON Patch (RFC 6902): the values of `add` and `replace` wherever they are, or hold, tagged ones.

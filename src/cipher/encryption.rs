@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::field_cipher::FieldCipher;
 use super::parts::Objects;
 use super::record_binding::Records;
+use super::wanted::Wanted;
 use crate::audit::AuditKind;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::crypto::token::{self, SHORTEST_TEXT, TEXT_MARK};
@@ -26,6 +27,8 @@ pub(super) struct Encryption {
     /// Made with the first value, under the primary key of that moment.
     tokens: Option<(TokenEncryptor, Term)>,
     kind: Kind,
+    /// What a search asks for.
+    wanted: Wanted,
     /// Which fields with a validation the document has held so far.
     present: Vec<FieldIndex>,
     pub(super) records: Records,
@@ -54,8 +57,16 @@ impl Encryption {
     pub(super) fn new(cipher: FieldCipher) -> Self {
         let records = cipher.records(true);
         let encrypted = Tally::new(cipher.meters(), Counted::Encrypted);
-        let (present, objects) = (Vec::new(), Vec::new());
-        Self { cipher, tokens: None, kind: Kind::Whole, present, records, objects, encrypted }
+        Self {
+            cipher,
+            tokens: None,
+            kind: Kind::Whole,
+            wanted: Wanted::default(),
+            present: Vec::new(),
+            records,
+            objects: Vec::new(),
+            encrypted,
+        }
     }
 
     pub(super) fn for_single_values(mut self) -> Self {
@@ -83,8 +94,13 @@ impl Encryption {
         Self { kind: Kind::Stored, ..self }
     }
 
-    pub(super) fn for_search(self) -> Self {
-        Self { kind: Kind::Search, ..self }
+    pub(super) fn for_search(self, wanted: Wanted) -> Self {
+        Self { kind: Kind::Search, wanted, ..self }
+    }
+
+    #[cfg(feature = "layer")]
+    pub(super) fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -218,12 +234,9 @@ impl Encryption {
             return Err(Error::new(ErrorKind::Refused, format!("{message}, which cannot be searched")));
         }
         let lookup = self.with_text(field, value, |text| self.cipher.lookup_of(field, text))?;
-        if !lookup.is_exact() {
-            let message = "a field with a truncated index, whose matches must be checked, is looked up in the service";
-            return Err(Error::new(ErrorKind::Refused, message));
-        }
+        let terms = self.wanted.terms(lookup)?;
         out.push(b'"');
-        out.extend_from_slice(lookup.terms().join(",").as_bytes());
+        out.extend_from_slice(terms.as_bytes());
         out.push(b'"');
         Ok(())
     }

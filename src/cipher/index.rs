@@ -341,16 +341,28 @@ impl Lookup {
     }
 
     fn confirm_with(&self, cipher: &FieldCipher, token: impl AsRef<[u8]>) -> Result<Option<String>, Error> {
-        let (policy, index) = self.cipher.index_at(self.field)?;
-        let field = policy.field(self.field);
-        let value: String = cipher.decrypt_value(field.name(), token)?;
-        let matches = normal_form(field, index, &value).is_ok_and(|normal| *normal == *self.normal);
-        Ok(matches.then_some(value))
+        let value: String = cipher.decrypt_value(self.policy_field().name(), token)?;
+        Ok(self.matches(&value).then_some(value))
+    }
+
+    /// Whether `text` is the value that is looked up, in any spelling.
+    pub(super) fn matches(&self, text: &str) -> bool {
+        let field = self.policy_field();
+        let normal = field.index().and_then(|index| normal_form(field, index, text).ok());
+        normal.is_some_and(|normal| *normal == *self.normal)
+    }
+
+    pub(super) fn field(&self) -> FieldIndex {
+        self.field
+    }
+
+    pub(super) fn policy_field(&self) -> &Field {
+        self.cipher.policy().field(self.field)
     }
 }
 
 impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lookup").field("field", &self.cipher.policy().field(self.field).name()).finish_non_exhaustive()
+        f.debug_struct("Lookup").field("field", &self.policy_field().name()).finish_non_exhaustive()
     }
 }

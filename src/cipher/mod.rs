@@ -1,10 +1,14 @@
 //! The standalone API: where policy, keys, tokens and documents meet.
 
+#[cfg(feature = "layer")]
+mod candidates;
 mod decryption;
 mod document;
 mod encryption;
 mod field_cipher;
 mod index;
+#[cfg(feature = "layer")]
+mod lists;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migration;
 mod parts;
@@ -14,6 +18,7 @@ mod scope;
 mod stream;
 mod validation;
 mod value;
+mod wanted;
 
 pub use field_cipher::FieldCipher;
 pub use index::Lookup;
@@ -22,3 +27,5 @@ pub(crate) use migration::{Direction, Finding, Migration};
 pub use scope::Scope;
 pub use stream::JsonStream;
 pub use value::{ValueDecryptor, ValueEncryptor};
+#[cfg(feature = "layer")]
+pub(crate) use wanted::Wanted;

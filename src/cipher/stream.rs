@@ -14,7 +14,7 @@ use crate::json::{Flow, Framing, Member, Sibling, Transformer, Visitor};
 use crate::policy::{FieldIndex, Policy};
 
 /// The longest JSON text of a token that is looked at: base64 of the longest one, with room for escapes.
-const LONGEST_TOKEN: usize = 2 * LONGEST_VALUE;
+pub(super) const LONGEST_TOKEN: usize = 2 * LONGEST_VALUE;
 
 /// Encrypts or decrypts JSON that comes in chunks, split anywhere.
 ///
@@ -101,6 +101,12 @@ impl JsonStream {
             Direction::Encrypt(encryption) => Some(encryption.cipher()),
             Direction::Decrypt(_) => None,
         }
+    }
+
+    /// Whether it is a search whose truncated indexes are kept, to be checked.
+    #[cfg(feature = "layer")]
+    pub(crate) fn is_checked_search(&self) -> bool {
+        matches!(&self.direction, Direction::Encrypt(encryption) if encryption.wanted().is_checked())
     }
 
     pub(super) fn run(mut self, document: &[u8]) -> Result<Vec<u8>, Error> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::header::CONTENT_LENGTH;
@@ -18,9 +19,10 @@ use super::intake::Intake;
 use super::limits::Limits;
 use super::response::{Plan, plan};
 use super::side::{Server, Side};
-use crate::cipher::FieldCipher;
+use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{BodyMeter, Direction, Meters};
+use crate::policy::ListPath;
 
 pin_project! {
     /// The future of a [`FieldEncryption`](super::FieldEncryption) service.
@@ -39,11 +41,15 @@ pin_project! {
 }
 
 /// What is known of the exchange until its response is planned.
-struct Exchange {
-    cipher: FieldCipher,
-    limits: Limits,
-    is_head: bool,
-    request_fault: Option<Fault>,
+pub(super) struct Exchange {
+    pub(super) cipher: FieldCipher,
+    pub(super) limits: Limits,
+    pub(super) is_head: bool,
+    pub(super) wanted: Wanted,
+    /// Where the response holds candidates, if lookups are checked.
+    pub(super) lists: Option<Arc<[ListPath]>>,
+    /// Where a fault of the request is left that is found while the service reads its body.
+    pub(super) request_fault: Option<Fault>,
 }
 
 pin_project! {
@@ -71,25 +77,17 @@ where
         Self { stage, exchange: None, meters: meters.clone(), side: PhantomData }
     }
 
-    pub(super) fn called(future: S::Future, cipher: FieldCipher, limits: Limits, is_head: bool) -> Self {
-        let meters = cipher.meters().clone();
-        let exchange = Some(Exchange { cipher, limits, is_head, request_fault: None });
-        Self { stage: Stage::Service { future }, exchange, meters, side: PhantomData }
+    pub(super) fn called(future: S::Future, exchange: Exchange) -> Self {
+        let meters = exchange.cipher.meters().clone();
+        Self { stage: Stage::Service { future }, exchange: Some(exchange), meters, side: PhantomData }
     }
 
-    pub(super) fn receiving(
-        inner: S,
-        head: request::Parts,
-        intake: Intake<B>,
-        cipher: FieldCipher,
-        limits: Limits,
-        is_head: bool,
-    ) -> Self
+    pub(super) fn receiving(inner: S, head: request::Parts, intake: Intake<B>, exchange: Exchange) -> Self
     where
         B::Error: Into<BoxError>,
     {
-        let meters = cipher.meters().clone();
-        let exchange = Some(Exchange { cipher, limits, is_head, request_fault: Some(intake.fault()) });
+        let meters = exchange.cipher.meters().clone();
+        let exchange = Some(Exchange { request_fault: Some(intake.fault()), ..exchange });
         Self { stage: Stage::Request { inner, head: Some(head), intake }, exchange, meters, side: PhantomData }
     }
 }
@@ -125,13 +123,14 @@ where
                 },
                 StageProjection::Service { future } => {
                     let response = ready!(future.poll(cx));
-                    let Exchange { cipher, limits, is_head, request_fault } = this.exchange.take().expect(POLLED_AGAIN);
+                    let exchange = this.exchange.take().expect(POLLED_AGAIN);
                     // The service answers a body that broke off as it sees fit; why it broke off is ours to say.
-                    if let Some(error) = request_fault.and_then(|fault| fault.take()) {
+                    if let Some(error) = exchange.request_fault.as_ref().and_then(Fault::take) {
                         return Poll::Ready(refuse::<D, _, _>(error));
                     }
                     let (mut head, body) = response.map_err(D::pass)?.into_parts();
-                    match plan(&cipher, &mut head, is_head) {
+                    let limits = exchange.limits;
+                    match plan(exchange, &mut head) {
                         Err(error) => Stage::Refused { error: Some(error), direction: Direction::Response },
                         Ok(Plan::Pass) => {
                             return Poll::Ready(Ok(Response::from_parts(head, FieldBody::untouched(body))));

@@ -11,13 +11,14 @@ use http_body::Body;
 use tower::BoxError;
 
 use super::body::FieldBody;
+use super::candidates::Candidates;
 use super::digest;
 use super::fault::Fault;
 use super::head::refuse_tokens_in;
 use super::limits::Limits;
 use super::query::rewrite_parameters;
 use super::streaming::{Flow, PIECE, Streaming};
-use crate::cipher::{FieldCipher, JsonStream};
+use crate::cipher::{FieldCipher, JsonStream, Wanted};
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{BodyMeter, Lap};
 use crate::secret::SecretBuffer;
@@ -33,14 +34,16 @@ pub(super) enum Processor {
     /// Operations are only understood whole.
     JsonPatch(Box<(FieldCipher, SecretBuffer)>),
     /// A search whose parameters are rewritten.
-    Form(Box<(FieldCipher, SecretBuffer)>),
+    Form(Box<(FieldCipher, SecretBuffer, Wanted)>),
+    /// What a lookup found.
+    Candidates(Box<Candidates>),
     /// Nothing may come, or this error is why.
     Empty(Option<Error>),
 }
 
 impl Processor {
-    pub(super) fn form(cipher: FieldCipher) -> Self {
-        Self::Form(Box::new((cipher, SecretBuffer::default())))
+    pub(super) fn form(cipher: FieldCipher, wanted: Wanted) -> Self {
+        Self::Form(Box::new((cipher, SecretBuffer::default(), wanted)))
     }
 
     pub(super) fn json_patch(cipher: FieldCipher) -> Self {
@@ -53,9 +56,11 @@ impl Processor {
     fn check_trailers(&self, trailers: &mut HeaderMap) -> Result<(), Error> {
         match self {
             Self::Json(stream) => check_trailers(stream, trailers),
-            Self::JsonPatch(whole) | Self::Form(whole) => {
+            Self::JsonPatch(patch) => check_inward(&patch.0, trailers),
+            Self::Form(form) => check_inward(&form.0, trailers),
+            Self::Candidates(_) => {
                 digest::remove(trailers);
-                refuse_tokens_in(&whole.0, trailers)
+                Ok(())
             }
             // Nothing came before them, so nobody has looked at anything.
             Self::Empty(_) => {
@@ -64,6 +69,11 @@ impl Processor {
             }
         }
     }
+}
+
+fn check_inward(cipher: &FieldCipher, trailers: &mut HeaderMap) -> Result<(), Error> {
+    digest::remove(trailers);
+    refuse_tokens_in(cipher, trailers)
 }
 
 /// Prepares what stands behind a body that went through `stream` for the other side.
@@ -147,11 +157,9 @@ where
                     }
                     length
                 }
-                Processor::JsonPatch(whole) | Processor::Form(whole) => {
-                    self.limits.check_patch(self.received)?;
-                    whole.1.extend_from_slice(chunk);
-                    chunk.len()
-                }
+                Processor::JsonPatch(patch) => hold(&mut patch.1, chunk, self.limits, self.received)?,
+                Processor::Form(form) => hold(&mut form.1, chunk, self.limits, self.received)?,
+                Processor::Candidates(candidates) => candidates.hold(chunk, self.limits, self.received)?,
                 Processor::Empty(error) => {
                     let missing = || Error::new(ErrorKind::UnsupportedMediaType, "the body cannot be looked into");
                     return Err(error.take().unwrap_or_else(missing));
@@ -173,12 +181,13 @@ where
                         cipher.encrypt_json_patch_within(patch.as_slice(), self.limits.whole_out())?;
                 }
                 Processor::Form(form) => {
-                    let (cipher, form) = &**form;
+                    let (cipher, form, wanted) = &**form;
                     let fault = || Error::new(ErrorKind::Malformed, "a form is text in UTF-8");
                     let form = str::from_utf8(form.as_slice()).map_err(|_| fault())?;
                     cipher.refuse_token(&form_urlencoded::parse(form.as_bytes()).fold(Vec::new(), joined))?;
-                    self.out.extend_from_slice(rewrite_parameters(cipher, form)?.as_bytes());
+                    self.out.extend_from_slice(rewrite_parameters(cipher, wanted, form)?.as_bytes());
                 }
+                Processor::Candidates(candidates) => candidates.open(&mut self.out)?,
                 Processor::Empty(_) => {}
             }
         }
@@ -193,7 +202,7 @@ where
     fn go_on_streaming(&mut self, rest: B::Data) -> Result<FieldBody<B>, Error> {
         let Self { body, processor, limits, fault, received, meter, out, .. } = self;
         match (body.take(), mem::replace(processor, Processor::Empty(None))) {
-            (Some(body), Processor::Json(stream)) => {
+            (Some(body), Processor::Json(stream)) if !stream.is_checked_search() => {
                 let (meter, out) = (mem::take(meter), mem::take(out));
                 let flow = Flow { stream, received: *received, meter, out, rest };
                 let streaming = Streaming::new(body, flow, *limits, fault.clone());
@@ -202,6 +211,13 @@ where
             _ => Err(Error::new(ErrorKind::TooLarge, "the body is longer than one that is held whole")),
         }
     }
+}
+
+/// Keeps a piece of a body that is only understood whole.
+fn hold(held: &mut SecretBuffer, piece: &[u8], limits: Limits, received: u64) -> Result<usize, Error> {
+    limits.check_patch(received)?;
+    held.extend_from_slice(piece);
+    Ok(piece.len())
 }
 
 /// Both parts of a pair, with a line break behind each.

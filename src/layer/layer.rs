@@ -12,7 +12,8 @@ use super::settings::Settings;
 use super::side::{Client, Server};
 use super::tenant::{Tenant, TenantKeySource, TenantKeys};
 use crate::cipher::FieldCipher;
-use crate::policy::Reveal;
+use crate::error::Error;
+use crate::policy::{ListPath, Reveal};
 
 /// Encrypts the tagged fields of requests and decrypts those of responses.
 ///
@@ -214,6 +215,48 @@ impl<D> FieldEncryptionLayer<D> {
     pub fn search_path(mut self, path: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.settings).searches.bodies.push(path.into());
         self
+    }
+}
+
+impl<D> FieldEncryptionLayer<D> {
+    /// Lets fields with a [truncated index](crate::policy::BlindIndex::truncated) be looked up through the layer, in every
+    /// way in which those with a full one are. The service answers with all candidates; the layer decrypts them and drops
+    /// those of which the field has not the value that was asked for. Every other byte stays as it is.
+    ///
+    /// `list` is where responses hold candidates: `$[*]`, the elements of an array that is the whole document, which is
+    /// always understood, or of one in an envelope, such as `$.items[*]`. Called again, it adds another one. A document
+    /// without such a list is one record, and answered with 404 where it does not match.
+    ///
+    /// It fails closed: what does not match and stands outside of these lists, a response that is not one JSON document,
+    /// and one of more than [`whole_body_limit`](Self::whole_body_limit) is answered with 502. An answer of 400 or above
+    /// passes where it holds none of the fields that are asked for. Where several such fields
+    /// are asked for, a record stays that matches all. Counts and pages that the service makes are those of the
+    /// candidates; so are the lengths and the statuses that it answers `HEAD` with.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) where `list` is not the path of the elements of one array, in the
+    /// syntax of RFC 9535.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// use fieldseal::policy::{BlindIndex, Normalizer};
+    /// use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+    ///
+    /// let index = BlindIndex::truncated(Normalizer::exact(), 16);
+    /// let policy = Policy::builder("customers").field(Field::new("remark", Tag::Text).blind_index(index)).build()?;
+    /// # let keys = || Ok::<_, fieldseal::Error>(Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// let cipher = FieldCipher::new(policy, keys()?).with_index_keys(keys()?)?;
+    /// let layer = FieldEncryptionLayer::new(cipher).drop_false_matches("$.items[*]")?;
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn drop_false_matches(mut self, list: &str) -> Result<Self, Error> {
+        let list = ListPath::parse(list)?;
+        let candidates = &mut Arc::make_mut(&mut self.settings).searches.candidates;
+        *candidates = Some(candidates.iter().flat_map(|lists| lists.iter().cloned()).chain([list]).collect());
+        Ok(self)
     }
 }
 

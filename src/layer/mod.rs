@@ -121,8 +121,10 @@
 //! - [`search_path`](FieldEncryptionLayer::search_path): a JSON document or a form that is sent as a search;
 //! - with a [`CompoundIndex`](crate::policy::CompoundIndex), `?postcode=…&birth_year=…` asks for the index of both; one without the
 //!   other is refused;
-//! - [`FieldCipher::lookup`](crate::FieldCipher::lookup), in the service itself, also for truncated indexes, whose matches
-//!   must be checked.
+//! - [`FieldCipher::lookup`](crate::FieldCipher::lookup), in the service itself.
+//!
+//! A truncated index finds false matches, too. It is looked up in the service, which checks them, or, with
+//! [`drop_false_matches`](FieldEncryptionLayer::drop_false_matches), through the layer, which drops them from the response.
 //!
 //! In stored documents the index is a member behind its token, and it is left out of responses. A request that holds
 //! one is refused with 422.
@@ -163,6 +165,7 @@
 //! | status | `code` | when |
 //! |---|---|---|
 //! | 400 | `malformed` | the body is not valid JSON or broke off |
+//! | 404 | `not_found` | the one record that a truncated index found does not match |
 //! | 413 | `too_large` | a tagged value is over 1 MiB, a JSON Patch over the limit of whole bodies, or a body over [`body_limit`](FieldEncryptionLayer::body_limit) |
 //! | 415 | `unsupported_media_type` | the body cannot be looked into |
 //! | 422 | `token_submitted` | the request holds a token; also an audit event |
@@ -207,6 +210,7 @@
 //! polled ready, and no faster than the client reads: a body is polled for its next frame when the last one was taken.
 
 mod body;
+mod candidates;
 mod digest;
 mod fault;
 mod future;

@@ -59,6 +59,7 @@ fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::TokenSubmitted => (StatusCode::UNPROCESSABLE_ENTITY, "token_submitted"),
         ErrorKind::Validation => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         ErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+        ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
         ErrorKind::Service => (StatusCode::BAD_GATEWAY, "service"),
         ErrorKind::KeyUnavailable | ErrorKind::KeyService | ErrorKind::Randomness => {
             (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable")

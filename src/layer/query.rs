@@ -7,7 +7,7 @@ use std::iter;
 use http::Uri;
 use http::uri::PathAndQuery;
 
-use crate::cipher::FieldCipher;
+use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{FieldIndex, Policy};
 
@@ -18,9 +18,9 @@ use crate::policy::{FieldIndex, Policy};
 /// [`ErrorKind::Refused`] where a parameter is called like another tagged field, alone or as a part of a compound name
 /// such as `customer[phone]`, `filter.phone`, `phone__eq` or `phone!`: storage holds tokens, so such a search finds
 /// nothing, and the value would stand in the service's logs.
-pub(super) fn rewrite(cipher: &FieldCipher, uri: &mut Uri) -> Result<(), Error> {
+pub(super) fn rewrite(cipher: &FieldCipher, wanted: &Wanted, uri: &mut Uri) -> Result<(), Error> {
     let Some(query) = uri.query() else { return Ok(()) };
-    if let Cow::Owned(query) = rewrite_parameters(cipher, query)? {
+    if let Cow::Owned(query) = rewrite_parameters(cipher, wanted, query)? {
         replace(uri, &format!("{}?{query}", uri.path()))?;
     }
     Ok(())
@@ -38,7 +38,11 @@ pub(super) fn replace(uri: &mut Uri, target: &str) -> Result<(), Error> {
 }
 
 /// The same for parameters in the form of `application/x-www-form-urlencoded`.
-pub(super) fn rewrite_parameters<'q>(cipher: &FieldCipher, parameters: &'q str) -> Result<Cow<'q, str>, Error> {
+pub(super) fn rewrite_parameters<'q>(
+    cipher: &FieldCipher,
+    wanted: &Wanted,
+    parameters: &'q str,
+) -> Result<Cow<'q, str>, Error> {
     let policy = cipher.policy();
     let mut seen = Vec::new();
     let mut rewritten: Vec<Cow<'q, str>> = Vec::new();
@@ -67,7 +71,7 @@ pub(super) fn rewrite_parameters<'q>(cipher: &FieldCipher, parameters: &'q str) 
         seen.push(field);
         let name = policy.field(field).index_name().unwrap_or_default();
         let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
-        rewritten.push(format!("{name}={}", terms(cipher, field, &value)?).into());
+        rewritten.push(format!("{name}={}", terms(cipher, wanted, field, &value)?).into());
     }
     for (compound, fields) in policy.compounds() {
         if !fields.iter().all(|field| parts.iter().any(|(other, ..)| other == field)) {
@@ -88,14 +92,9 @@ pub(super) fn rewrite_parameters<'q>(cipher: &FieldCipher, parameters: &'q str) 
 }
 
 /// Returns the indexes of `value`, separated by commas.
-pub(super) fn terms(cipher: &FieldCipher, field: FieldIndex, value: &str) -> Result<String, Error> {
+pub(super) fn terms(cipher: &FieldCipher, wanted: &Wanted, field: FieldIndex, value: &str) -> Result<String, Error> {
     let lookup = cipher.lookup_of(field, value).map_err(Error::into_refusal)?;
-    if lookup.is_exact() {
-        return Ok(lookup.terms().join(","));
-    }
-    let field = cipher.policy().field(field).name();
-    let message = format!("`{field}` has a truncated index, whose matches must be checked: look it up in the service");
-    Err(Error::new(ErrorKind::Refused, message))
+    wanted.terms(lookup)
 }
 
 fn is_indexed(policy: &Policy, field: FieldIndex) -> bool {

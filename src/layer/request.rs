@@ -14,7 +14,7 @@ use super::limits::Limits;
 use super::media_type::MediaType;
 use super::query;
 use super::searches::Searches;
-use crate::cipher::FieldCipher;
+use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
 
 /// Prepares the head of a request for the service, and returns how its body is read; nothing where there is no body.
@@ -26,6 +26,7 @@ pub(super) fn plan(
     cipher: &FieldCipher,
     limits: &Limits,
     searches: &Searches,
+    wanted: &Wanted,
     head: &mut request::Parts,
     body: &impl Body,
 ) -> Result<Option<Processor>, Error> {
@@ -34,8 +35,8 @@ pub(super) fn plan(
     }
     refuse_tokens(cipher, head)?;
     let is_search = searches.has_body(&head.uri);
-    searches.rewrite(cipher, &mut head.uri)?;
-    query::rewrite(cipher, &mut head.uri)?;
+    searches.rewrite(cipher, wanted, &mut head.uri)?;
+    query::rewrite(cipher, wanted, &mut head.uri)?;
     let headers = &mut head.headers;
     if headers.contains_key(CONTENT_RANGE) {
         return Err(Error::new(
@@ -60,7 +61,7 @@ pub(super) fn plan(
         Method::PATCH => Use::Change,
         _ => Use::Store,
     };
-    let processor = processor(cipher, headers, use_of);
+    let processor = processor(cipher, wanted, headers, use_of);
     let may_be_empty = body.size_hint().exact().is_none() && !headers.contains_key(EXPECT);
     let processor = match processor {
         // The body may turn out to be empty, and then its type does not matter.
@@ -86,13 +87,15 @@ enum Use {
     Search,
 }
 
-fn processor(cipher: &FieldCipher, headers: &HeaderMap, use_of: Use) -> Result<Processor, Error> {
+fn processor(cipher: &FieldCipher, wanted: &Wanted, headers: &HeaderMap, use_of: Use) -> Result<Processor, Error> {
     if is_encoded(headers) {
         return Err(unsupported("an encoded body cannot be looked into; send it with no Content-Encoding"));
     }
     match MediaType::of(headers) {
-        MediaType::Json if use_of == Use::Search => Ok(Processor::Json(Box::new(cipher.search_encryptor()))),
-        MediaType::Form if use_of == Use::Search => Ok(Processor::form(cipher.clone())),
+        MediaType::Json if use_of == Use::Search => {
+            Ok(Processor::Json(Box::new(cipher.search_encryptor(wanted.clone()))))
+        }
+        MediaType::Form if use_of == Use::Search => Ok(Processor::form(cipher.clone(), wanted.clone())),
         _ if use_of == Use::Search => Err(unsupported("a search is sent as `application/json` or as a form")),
         MediaType::Json if use_of == Use::Change => Ok(Processor::Json(Box::new(cipher.partial_encryptor()))),
         MediaType::Json => Ok(Processor::Json(Box::new(cipher.json_encryptor()))),

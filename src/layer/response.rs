@@ -3,11 +3,12 @@
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, TRANSFER_ENCODING};
 use http::{HeaderValue, StatusCode, response};
 
+use super::candidates::Candidates;
 use super::digest;
+use super::future::Exchange;
 use super::intake::Processor;
 use super::media_type::MediaType;
 use super::request::is_encoded;
-use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
 
 /// What is done with a response.
@@ -25,15 +26,27 @@ pub(super) enum Plan {
 /// # Errors
 ///
 /// [`ErrorKind::Service`] where the service sends JSON in a form in which it cannot be opened.
-pub(super) fn plan(cipher: &FieldCipher, head: &mut response::Parts, is_head: bool) -> Result<Plan, Error> {
+pub(super) fn plan(exchange: Exchange, head: &mut response::Parts) -> Result<Plan, Error> {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(service("it switched protocols, and what follows cannot be looked into"));
     }
-    let decryptor = match MediaType::of(&head.headers) {
-        MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch => cipher.json_decryptor(),
-        MediaType::Lines => cipher.ndjson_decryptor(),
-        MediaType::Other | MediaType::Form | MediaType::Missing => return Ok(Plan::Pass),
-        MediaType::Unclear => return Err(service("its Content-Type is not a single valid one of JSON in UTF-8")),
+    let Exchange { cipher, limits: _, is_head, wanted, lists, request_fault: _ } = exchange;
+    let is_error = head.status.is_client_error() || head.status.is_server_error();
+    let wanted = lists.map(|lists| (wanted.take(), lists)).filter(|(wanted, _)| !wanted.is_empty());
+    let processor = match (MediaType::of(&head.headers), wanted) {
+        (MediaType::Unclear, _) => return Err(service("its Content-Type is not a single valid one of JSON in UTF-8")),
+        (MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch, Some((wanted, lists))) => {
+            Processor::Candidates(Box::new(Candidates::new(cipher, (wanted, lists), is_error)))
+        }
+        (MediaType::Lines, Some(_)) => Processor::Empty(Some(unchecked())),
+        (MediaType::Other | MediaType::Form | MediaType::Missing, Some(_)) if !is_error => {
+            Processor::Empty(Some(unchecked()))
+        }
+        (MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch, None) => {
+            Processor::Json(Box::new(cipher.json_decryptor()))
+        }
+        (MediaType::Lines, None) => Processor::Json(Box::new(cipher.ndjson_decryptor())),
+        (MediaType::Other | MediaType::Form | MediaType::Missing, _) => return Ok(Plan::Pass),
     };
     let headers = &mut head.headers;
     let is_empty = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -48,7 +61,12 @@ pub(super) fn plan(cipher: &FieldCipher, head: &mut response::Parts, is_head: bo
     if head.status != StatusCode::NOT_MODIFIED {
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
-    Ok(if is_empty { Plan::Empty } else { Plan::Transform(Processor::Json(Box::new(decryptor))) })
+    Ok(if is_empty { Plan::Empty } else { Plan::Transform(processor) })
+}
+
+/// The answer to a lookup by a truncated index that nobody can check.
+fn unchecked() -> Error {
+    service("a lookup by a truncated index is answered with one JSON document, of which false matches can be dropped")
 }
 
 fn service(message: &'static str) -> Error {

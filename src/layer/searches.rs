@@ -1,12 +1,14 @@
 //! Requests that look rows up other than by their query: by a segment of the path, or by a body.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::Uri;
 
 use super::query::{replace, terms};
-use crate::cipher::FieldCipher;
+use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
+use crate::policy::ListPath;
 
 /// Which requests are lookups.
 #[derive(Clone, Debug, Default)]
@@ -15,16 +17,24 @@ pub(super) struct Searches {
     pub(super) paths: Vec<String>,
     /// Paths to which searches are sent in bodies.
     pub(super) bodies: Vec<String>,
+    /// Where responses hold candidates, of which false matches are dropped; nothing where truncated indexes are not
+    /// looked up.
+    pub(super) candidates: Option<Arc<[ListPath]>>,
 }
 
 impl Searches {
+    /// Keeps what one request looks up by truncated indexes, where that is checked.
+    pub(super) fn wanted(&self) -> Wanted {
+        if self.candidates.is_some() { Wanted::checked() } else { Wanted::default() }
+    }
+
     /// Returns whether a body that is sent to `uri` is a search.
     pub(super) fn has_body(&self, uri: &Uri) -> bool {
         self.bodies.iter().any(|path| path.trim_end_matches('/') == uri.path().trim_end_matches('/'))
     }
 
     /// Puts the blind index in the place of the value that stands in the path of `uri`, where it is one of these.
-    pub(super) fn rewrite(&self, cipher: &FieldCipher, uri: &mut Uri) -> Result<(), Error> {
+    pub(super) fn rewrite(&self, cipher: &FieldCipher, wanted: &Wanted, uri: &mut Uri) -> Result<(), Error> {
         for pattern in &self.paths {
             let Some((name, value)) = matched(pattern, uri.path()) else { continue };
             let field = cipher.policy().field_named(name).ok_or_else(|| {
@@ -35,7 +45,7 @@ impl Searches {
             })?;
             let value = percent_decoded(value)
                 .ok_or_else(|| Error::new(ErrorKind::Refused, "a segment of the path is no text in UTF-8"))?;
-            let terms = terms(cipher, field, &value)?;
+            let terms = terms(cipher, wanted, field, &value)?;
             let segments = uri.path().split('/').zip(pattern.split('/'));
             let segments = segments.map(|(own, pattern)| if in_braces(pattern).is_some() { &*terms } else { own });
             let path = segments.collect::<Vec<_>>().join("/");

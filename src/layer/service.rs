@@ -11,7 +11,7 @@ use http_body::Body;
 use tower::{BoxError, Service};
 
 use super::body::FieldBody;
-use super::future::ResponseFuture;
+use super::future::{Exchange, ResponseFuture};
 use super::intake::Intake;
 use super::limits::Limits;
 use super::opener::Opener;
@@ -70,11 +70,20 @@ where
         if settings.principal.has_opener {
             head.extensions.insert(Opener::new(cipher.clone()));
         }
-        match request::plan(cipher, limits, &settings.searches, &mut head, &body) {
+        let searches = &settings.searches;
+        let exchange = Exchange {
+            cipher: cipher.clone(),
+            limits: *limits,
+            is_head,
+            wanted: searches.wanted(),
+            lists: searches.candidates.clone(),
+            request_fault: None,
+        };
+        match request::plan(cipher, limits, searches, &exchange.wanted, &mut head, &body) {
             Err(error) => ResponseFuture::refused(error, cipher.meters()),
             Ok(None) => {
                 let future = inner.call(Request::from_parts(head, FieldBody::empty()));
-                ResponseFuture::called(future, cipher.clone(), *limits, is_head)
+                ResponseFuture::called(future, exchange)
             }
             Ok(Some(processor)) => {
                 // The service that was polled ready is the one to call; its clone may not be ready.
@@ -82,7 +91,7 @@ where
                 let ready_inner = mem::replace(inner, not_ready_inner);
                 let meter = BodyMeter::new(cipher.meters(), Direction::Request);
                 let intake = Intake::new(body, processor, *limits, meter);
-                ResponseFuture::receiving(ready_inner, head, intake, cipher.clone(), *limits, is_head)
+                ResponseFuture::receiving(ready_inner, head, intake, exchange)
             }
         }
     }

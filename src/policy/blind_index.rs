@@ -51,8 +51,8 @@ impl BlindIndex {
 
     /// Asks for an index cut to `bits`, 8 to 64, so that rows with other values share it.
     ///
-    /// A lookup then finds rows that do not match, and each must be checked after decryption
-    /// ([`Lookup::confirm`](crate::Lookup::confirm)). [`expected_false_matches`](Self::expected_false_matches) says how
+    /// A lookup then finds rows that do not match, and each must be checked after decryption: with
+    /// [`Lookup::confirm`](crate::Lookup::confirm), or by the layer's `drop_false_matches`. [`expected_false_matches`](Self::expected_false_matches) says how
     /// many. It hides little of a skewed distribution: a common value stays common.
     pub fn truncated(normalizer: Normalizer, bits: u16) -> Self {
         Self { bits, ..Self::new(normalizer) }

@@ -22,6 +22,8 @@ mod blind_index;
 mod compound_index;
 mod field;
 mod lint;
+#[cfg(feature = "layer")]
+mod list_path;
 mod path;
 #[expect(clippy::module_inception, reason = "the noun of this folder")]
 mod policy;
@@ -38,6 +40,8 @@ pub use blind_index::BlindIndex;
 pub use compound_index::CompoundIndex;
 pub use field::Field;
 pub(crate) use field::FieldIndex;
+#[cfg(feature = "layer")]
+pub(crate) use list_path::ListPath;
 pub use policy::{Policy, PolicyBuilder};
 pub use record_binding::RecordBinding;
 pub use reveal::{Reveal, Shown};

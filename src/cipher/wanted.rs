@@ -1,0 +1,59 @@
+//! What one request looks up by truncated indexes.
+
+#[cfg(feature = "layer")]
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::index::Lookup;
+use crate::error::{Error, ErrorKind};
+
+/// Hands out the terms of lookups, and keeps those by truncated indexes, whose matches must be checked: there is no way
+/// to the terms of one that is not kept. Refuses them where nobody checks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted(Option<Arc<Mutex<Vec<Lookup>>>>);
+
+impl Wanted {
+    /// For who checks what is kept.
+    #[cfg(feature = "layer")]
+    pub(crate) fn checked() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    #[cfg(feature = "layer")]
+    pub(crate) fn is_checked(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Returns the indexes to ask for, separated by commas.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] where the lookup is one by a truncated index and nobody checks its matches, or its field
+    /// was asked for before.
+    pub(crate) fn terms(&self, lookup: Lookup) -> Result<String, Error> {
+        let terms = lookup.terms().join(",");
+        if lookup.is_exact() {
+            return Ok(terms);
+        }
+        let refuse = |what: &str| {
+            let field = lookup.policy_field().name();
+            Err(Error::new(ErrorKind::Refused, format!("`{field}` {what}")))
+        };
+        let Some(kept) = &self.0 else {
+            return refuse("has a truncated index, whose matches must be checked: look it up in the service");
+        };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.iter().any(|other| other.field() == lookup.field()) {
+            return refuse("is asked for twice");
+        }
+        kept.push(lookup);
+        Ok(terms)
+    }
+
+    /// Takes out what was kept.
+    #[cfg(feature = "layer")]
+    pub(crate) fn take(&self) -> Vec<Lookup> {
+        let Some(kept) = &self.0 else { return Vec::new() };
+        mem::take(&mut kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
