@@ -409,6 +409,60 @@ fn a_change_of_the_keyring_ends_no_command_that_goes_on_for_long() {
 }
 
 #[test]
+fn blind_indexes_come_move_and_go_by_commands() {
+    let place = Place::new();
+    place.run(&INIT);
+    place.run(&["keys", "init", "--name=customers-index", "--keyring=index.json", "--lease=0"]);
+    let policy = "collection = \"customers\"\n[fields.phone]\ntag = \"phone\"\nindex = { normal_form = \"exact\" }\n";
+    fs::write(place.path("policy.toml"), policy).unwrap();
+    let keys = "--index-keyring=index.json";
+
+    let line = b"{\"phone\": \"9123\" , \"vip\": true}\n";
+    let without = place.piped(&["encrypt", "--policy=policy.toml"], line);
+    assert!(without.status.code() == Some(2) && without.stdout.is_empty());
+    assert!(text(&without.stderr).contains("--index-keyring"));
+    let same = place.piped(&["encrypt", "--policy=policy.toml", "--index-keyring=keyring.json"], line);
+    assert!(same.status.code() == Some(1) && text(&same.stderr).contains("a keyring of their own"));
+    let stored = place.piped(&["encrypt", "--policy=policy.toml", keys], line);
+    let index = |stored: &[u8]| {
+        serde_json::from_slice::<Value>(stored).unwrap()["phone_index"].as_str().unwrap_or("none").to_owned()
+    };
+    let first = index(&stored.stdout);
+    assert!(first.starts_with("fi1."), "{first}");
+    for options in [&["decrypt", "--policy=policy.toml", keys][..], &["decrypt", "--policy=policy.toml"]] {
+        assert_eq!(place.piped(options, &stored.stdout).stdout, line);
+    }
+
+    place.sql(
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, profile TEXT);
+        INSERT INTO customers VALUES (1, '{\"phone\":\"9123\"}')",
+    );
+    let table = ["--policy=policy.toml", "--table=customers", "--document=profile"];
+    let encrypt = [&["reencrypt", "--encrypt-plaintext"], &table[..]].concat();
+    assert!(place.refused(&encrypt, 2).contains("--index-keyring"));
+    place.run(&[&encrypt[..], &[keys]].concat());
+    let profile = || place.text("SELECT profile FROM customers");
+    let before = profile();
+    assert_eq!(index(before.as_bytes()), first, "a table and a pipe have one index");
+    let scan = place.run(&[&["scan", keys], &table[..]].concat());
+    assert_eq!((scan["rows"].as_u64(), scan["unreadable"].as_u64()), (Some(1), Some(0)));
+
+    let added = place.run(&["keys", "add", "--keyring=index.json"]);
+    let new = added["keys"][1]["id"].as_str().unwrap();
+    place.run(&["keys", "promote", new, "--without-waiting", "--yes", "--keyring=index.json"]);
+    let mut reencrypt = place.command(&[&["reencrypt", "--format=json"], &table[..]].concat());
+    let moved = |output: std::process::Output| {
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["moved"].as_u64().unwrap()
+    };
+    assert_eq!((moved(reencrypt.output().unwrap()), profile()), (0, before.clone()), "no keys, no new indexes");
+    assert_eq!(moved(reencrypt.env("FIELDSEAL_INDEX_KEYRING", "index.json").output().unwrap()), 1);
+    let after = profile();
+    let token = |stored: &str| serde_json::from_str::<Value>(stored).unwrap()["phone"].clone();
+    assert_eq!(token(&after), token(&before));
+    assert!(index(after.as_bytes()).starts_with("fi1.") && index(after.as_bytes()) != first);
+}
+
+#[test]
 fn an_old_keyring_put_back_is_noticed_by_the_witness() {
     let place = Place::new();
     place.run(&INIT);

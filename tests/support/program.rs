@@ -65,12 +65,25 @@ impl Place {
     }
 
     pub(crate) fn sql(&self, statements: &str) {
+        self.with_database(async |pool| {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&pool).await.unwrap();
+        });
+    }
+
+    /// Returns the text that `query` finds.
+    #[allow(dead_code, reason = "not every file of tests looks")]
+    pub(crate) fn text(&self, query: &str) -> String {
+        self.with_database(async |pool| {
+            sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(&pool).await.unwrap()
+        })
+    }
+
+    fn with_database<T>(&self, work: impl AsyncFnOnce(sqlx::SqlitePool) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let url = format!("sqlite://{}?mode=rwc", self.path("customers.db").display());
-            let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-            sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&pool).await.unwrap();
-        });
+            work(sqlx::SqlitePool::connect(&url).await.unwrap()).await
+        })
     }
 }
 

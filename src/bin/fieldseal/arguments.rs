@@ -199,11 +199,22 @@ impl TimingArguments {
     }
 }
 
+/// What blind indexes are made with.
+#[derive(Args)]
+pub(crate) struct IndexArguments {
+    /// The keyring whose keys blind indexes are made with, where the policy has some: like --keyring, and wrapped by
+    /// --kek.
+    #[arg(long, env = "FIELDSEAL_INDEX_KEYRING", value_name = "FILE")]
+    pub(crate) index_keyring: Option<String>,
+}
+
 /// A table and what opens it.
 #[derive(Args)]
 pub(crate) struct TableArguments {
     #[command(flatten)]
     pub(crate) keyring: KeyringArguments,
+    #[command(flatten)]
+    pub(crate) index: IndexArguments,
     /// The policy, in TOML.
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: PathBuf,
@@ -272,6 +283,8 @@ pub(crate) struct ReencryptArguments {
 pub(crate) struct DocumentArguments {
     #[command(flatten)]
     pub(crate) keyring: KeyringArguments,
+    #[command(flatten)]
+    pub(crate) index: IndexArguments,
     /// The policy, in TOML.
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: PathBuf,

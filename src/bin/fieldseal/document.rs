@@ -15,8 +15,11 @@ pub(crate) enum Direction {
 const LONGEST_LINE: usize = 64 << 20;
 
 pub(crate) async fn run(arguments: DocumentArguments, direction: Direction) -> Result<(), Failure> {
-    let DocumentArguments { keyring, policy, tenant } = arguments;
-    let cipher = keyring.cipher(&policy, tenant.as_deref()).await?;
+    let DocumentArguments { keyring, index, policy, tenant } = arguments;
+    let cipher = keyring.cipher(&policy, &index, tenant.as_deref()).await?;
+    if matches!(direction, Direction::Encrypt) {
+        index.check(&cipher)?;
+    }
     let (mut input, mut output) = (io::stdin().lock(), io::LineWriter::new(io::stdout().lock()));
     let mut line = Vec::new();
     for number in 1_u64.. {

@@ -7,22 +7,14 @@ use std::path::Path;
 use fieldseal::keys::{KeyService, KeyServices, Keyring, KeyringFile, KeyringStore, KeyringTable, Keys, Witness};
 use fieldseal::{FieldCipher, Policy, Scope};
 
-use crate::arguments::KeyringArguments;
+use crate::arguments::{IndexArguments, KeyringArguments};
 use crate::failure::Failure;
 use crate::kek;
 
 impl KeyringArguments {
     pub(crate) async fn store(&self) -> Result<Box<dyn KeyringStore>, Failure> {
         let missing = || Failure::Usage("which keyring? Give --keyring FILE, or set FIELDSEAL_KEYRING".to_owned());
-        let keyring = self.keyring.as_deref().ok_or_else(missing)?;
-        if keyring.contains("://") {
-            // Not repeated: it may have a password in it.
-            return Err(usage());
-        }
-        let store: Box<dyn KeyringStore> = match keyring.strip_prefix("postgres:") {
-            Some(place) => Box::new(table(place).await?),
-            None => Box::new(KeyringFile::new(keyring)),
-        };
+        let store = store(self.keyring.as_deref().ok_or_else(missing)?).await?;
         Ok(match &self.witness {
             Some(path) => Box::new(Witness::new(store, path)),
             None => store,
@@ -78,19 +70,58 @@ impl KeyringArguments {
         Ok(Keyring::load(&*self.store().await?, self.services().await?).await?)
     }
 
-    pub(crate) async fn cipher(&self, policy: &Path, tenant: Option<&str>) -> Result<FieldCipher, Failure> {
+    pub(crate) async fn cipher(
+        &self,
+        policy: &Path,
+        IndexArguments { index_keyring }: &IndexArguments,
+        tenant: Option<&str>,
+    ) -> Result<FieldCipher, Failure> {
         let text = fs::read_to_string(policy)
             .map_err(|error| Failure::Failed(format!("the policy `{}` cannot be read: {error}", policy.display())))?;
         let policy = Policy::from_toml(&text)?;
         let keys = Keys::open(self.store().await?, self.services().await?).await?;
         // A change of the keyring must not end a command that takes longer than the lease.
         tokio::spawn(keys.keep_fresh(tokio::time::sleep));
-        let cipher = FieldCipher::new(policy, keys);
+        let mut cipher = FieldCipher::new(policy, keys);
+        if let Some(index_keyring) = index_keyring
+            && has_indexes(&cipher)
+        {
+            let keys = Keys::open(store(index_keyring).await?, self.services().await?).await?;
+            tokio::spawn(keys.keep_fresh(tokio::time::sleep));
+            cipher = cipher.with_index_keys(keys)?;
+        }
         Ok(match tenant {
             Some(tenant) => cipher.in_scope(Scope::new().tenant(tenant))?,
             None => cipher,
         })
     }
+}
+
+impl IndexArguments {
+    /// Refuses to encrypt what has blind indexes without the keys that they are made with.
+    pub(crate) fn check(&self, cipher: &FieldCipher) -> Result<(), Failure> {
+        if self.index_keyring.is_none() && has_indexes(cipher) {
+            let message = "the policy has blind indexes: give --index-keyring FILE, or set FIELDSEAL_INDEX_KEYRING";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn has_indexes(cipher: &FieldCipher) -> bool {
+    cipher.policy().fields().iter().any(|field| field.index_name().is_some())
+}
+
+/// The keyring in a file, or in PostgreSQL.
+async fn store(keyring: &str) -> Result<Box<dyn KeyringStore>, Failure> {
+    if keyring.contains("://") {
+        // Not repeated: it may have a password in it.
+        return Err(usage());
+    }
+    Ok(match keyring.strip_prefix("postgres:") {
+        Some(place) => Box::new(table(place).await?),
+        None => Box::new(KeyringFile::new(keyring)),
+    })
 }
 
 fn usage() -> Failure {

@@ -17,7 +17,7 @@ use crate::output::Output;
 
 pub(crate) async fn scan(arguments: ScanArguments, output: &Output) -> Result<(), Failure> {
     let ScanArguments { table: location, dump, record, only_these_fields } = arguments;
-    let table = location.table().await?;
+    let table = location.table(false).await?;
     warn_of_fields_left_out(&table, output);
     if let Some(key) = record.filter(|_| !only_these_fields && !table.fields_left_out().is_empty()) {
         return Err(Failure::Usage(format!(
@@ -54,7 +54,7 @@ pub(crate) async fn scan(arguments: ScanArguments, output: &Output) -> Result<()
 pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) -> Result<(), Failure> {
     let ReencryptArguments { table: location, encrypt_plaintext, dangerous_decrypt, dry_run, batch, rate, worker, yes } =
         arguments;
-    let (table, database) = (location.table().await?, location.database().await?);
+    let (table, database) = (location.table(encrypt_plaintext).await?, location.database().await?);
     warn_of_fields_left_out(&table, output);
     let mut job = if dangerous_decrypt {
         output.confirm(
@@ -165,11 +165,14 @@ fn scan_json(table: &EncryptedTable, scan: &Scan) -> Value {
 }
 
 impl TableArguments {
-    async fn table(&self) -> Result<EncryptedTable, Failure> {
+    async fn table(&self, encrypts: bool) -> Result<EncryptedTable, Failure> {
         if self.columns.is_empty() && self.documents.is_empty() {
             return Err(Failure::Usage("which columns? Give --column COLUMN=FIELD or --document COLUMN".to_owned()));
         }
-        let cipher = self.keyring.cipher(&self.policy, self.tenant.as_deref()).await?;
+        let cipher = self.keyring.cipher(&self.policy, &self.index, self.tenant.as_deref()).await?;
+        if encrypts {
+            self.index.check(&cipher)?;
+        }
         let mut table = EncryptedTable::new(&self.table, cipher);
         for column in &self.columns {
             let (column, field) = column.split_once('=').unwrap_or((column, column));
