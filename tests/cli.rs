@@ -434,16 +434,21 @@ fn blind_indexes_come_move_and_go_by_commands() {
     }
 
     place.sql(
-        "CREATE TABLE customers (id INTEGER PRIMARY KEY, profile TEXT);
-        INSERT INTO customers VALUES (1, '{\"phone\":\"9123\"}')",
+        "CREATE TABLE customers (id INTEGER PRIMARY KEY, profile TEXT, tel TEXT, tel_index TEXT);
+        INSERT INTO customers VALUES (1, '{\"phone\":\"9123\"}', '9123', NULL)",
     );
     let table = ["--policy=policy.toml", "--table=customers", "--document=profile"];
+    let column = ["--column=tel=phone", "--index-column=tel_index=tel"];
+    let table = [&table[..], &column[..]].concat();
+    assert!(place.refused(&[&["scan", "--index-column=tel_index"], &table[..]].concat(), 2).contains("INDEX=COLUMN"));
     let encrypt = [&["reencrypt", "--encrypt-plaintext"], &table[..]].concat();
     assert!(place.refused(&encrypt, 2).contains("--index-keyring"));
     place.run(&[&encrypt[..], &[keys]].concat());
     let profile = || place.text("SELECT profile FROM customers");
     let before = profile();
     assert_eq!(index(before.as_bytes()), first, "a table and a pipe have one index");
+    let in_column = || place.text("SELECT tel_index FROM customers");
+    assert_eq!(in_column(), first);
     let scan = place.run(&[&["scan", keys], &table[..]].concat());
     assert_eq!((scan["rows"].as_u64(), scan["unreadable"].as_u64()), (Some(1), Some(0)));
 
@@ -460,6 +465,7 @@ fn blind_indexes_come_move_and_go_by_commands() {
     let token = |stored: &str| serde_json::from_str::<Value>(stored).unwrap()["phone"].clone();
     assert_eq!(token(&after), token(&before));
     assert!(index(after.as_bytes()).starts_with("fi1.") && index(after.as_bytes()) != first);
+    assert_eq!(in_column(), index(after.as_bytes()));
 }
 
 #[test]

@@ -119,6 +119,12 @@ async fn an_index_of_several_fields_moves_with_them() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_column_of_indexes_follows_the_column_of_its_values() {
+    table_indexes::a_column_of_indexes_follows_the_column_of_its_values(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
 async fn values_are_bound_to_their_rows() {
     table_records::values_are_bound_to_their_rows(TestDatabase::postgres().await).await;
 }

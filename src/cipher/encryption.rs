@@ -5,6 +5,8 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::field_cipher::FieldCipher;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use super::migration::IndexCell;
 use super::parts::Objects;
 use super::record_binding::Records;
 use super::wanted::Wanted;
@@ -239,6 +241,24 @@ impl Encryption {
         out.extend_from_slice(terms.as_bytes());
         out.push(b'"');
         Ok(())
+    }
+
+    /// Returns what becomes of a cell with the blind index of `value` of `field`, in which `stored` stands.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn index_cell(
+        &self,
+        field: FieldIndex,
+        value: &[u8],
+        stored: Option<&[u8]>,
+    ) -> Result<IndexCell, Error> {
+        let place = self.cipher.policy().indexed().iter().position(|&indexed| indexed == field);
+        let (Some(place), false) = (place, value == b"null") else { return Ok(IndexCell::Empty) };
+        if let Some(stored) = stored
+            && self.with_text(field, value, |text| self.cipher.is_index_of(place, field, text, stored))?
+        {
+            return Ok(IndexCell::Stays);
+        }
+        Ok(self.index(place, field, value)?.map_or(IndexCell::Empty, IndexCell::Holds))
     }
 
     fn index(&self, place: usize, field: FieldIndex, value: &[u8]) -> Result<Option<String>, Error> {

@@ -236,6 +236,23 @@ impl FieldCipher {
         Ok(Some(keys[place].index([&**normal], class)))
     }
 
+    /// Whether `stored` is an index of a value of `field` under the primary key.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn is_index_of(
+        &self,
+        place: usize,
+        field: FieldIndex,
+        text: &str,
+        stored: &[u8],
+    ) -> Result<bool, Error> {
+        let (policy, index) = self.index_at(field)?;
+        let normal = normal_form(policy.field(field), index, text)?;
+        let keys = self.indexes()?.primary(policy)?;
+        let is = |class| keys[place].index([&**normal], class).as_bytes() == stored;
+        let classes = index.classes();
+        Ok(!normal.is_empty() && if classes > 1 { (0..classes).any(|class| is(Some(class))) } else { is(None) })
+    }
+
     fn lookup_at(&self, place: usize, field: FieldIndex, text: &str) -> Result<Lookup, Error> {
         let (policy, index) = self.index_at(field)?;
         let normal = normal_form(policy.field(field), index, text)?;

@@ -39,6 +39,22 @@ pub(crate) enum Finding {
     Unreadable(Option<KeyId>),
 }
 
+/// What is known of the value of one cell.
+pub(crate) enum CellValue {
+    Null,
+    /// Its JSON text.
+    Known(Zeroizing<Vec<u8>>),
+    /// It does not open, or is left in the clear.
+    Unknown,
+}
+
+/// What becomes of a cell that holds a blind index.
+pub(crate) enum IndexCell {
+    Stays,
+    Empty,
+    Holds(String),
+}
+
 /// Moves the values of one row after the other.
 pub(crate) struct Migration {
     direction: Direction,
@@ -55,6 +71,8 @@ pub(crate) struct Migration {
     indexes: Vec<Vec<u8>>,
     /// Whether something in it does not open, and so has no index that could be made anew.
     is_spoiled: bool,
+    /// The value of the last cell.
+    value: CellValue,
 }
 
 impl Migration {
@@ -78,6 +96,7 @@ impl Migration {
             changed: false,
             indexes: Vec::new(),
             is_spoiled: false,
+            value: CellValue::Unknown,
         })
     }
 
@@ -130,6 +149,10 @@ impl Migration {
         let is_token = if has_mark { self.is_token(cell) } else { is_binary && token::claimed_key_id(cell).is_some() };
         let finding = if is_token { self.open(field, cell) } else { (Finding::Plaintext, None) };
         self.findings.push((field, finding.0));
+        self.value = match &finding.1 {
+            Some(value) => CellValue::Known(value.clone()),
+            None => CellValue::Unknown,
+        };
         match (finding, self.direction) {
             ((Finding::Token(id), Some(value)), Direction::Reencrypt) if self.is_to_move(id) => {
                 self.encrypt(field, &value, is_binary && !has_mark).map(Some)
@@ -138,10 +161,39 @@ impl Migration {
             ((Finding::Plaintext, _), Direction::Encrypt) => {
                 let text = std::str::from_utf8(cell).map_err(|_| not_text())?;
                 let value = Zeroizing::new(serde_json::to_vec(text).expect("a text can be written as JSON"));
-                self.encrypt(field, &value, is_binary).map(Some)
+                let token = self.encrypt(field, &value, is_binary)?;
+                self.value = CellValue::Known(value);
+                Ok(Some(token))
             }
             _ => Ok(None),
         }
+    }
+
+    /// Takes what is known of the value of the last cell.
+    pub(crate) fn take_value(&mut self) -> CellValue {
+        std::mem::replace(&mut self.value, CellValue::Unknown)
+    }
+
+    /// Returns what becomes of a cell with the blind index of `value` of `field`, in which `stored` stands.
+    ///
+    /// # Errors
+    ///
+    /// What making an index fails with.
+    pub(crate) fn index_cell(
+        &self,
+        field: FieldIndex,
+        value: &CellValue,
+        stored: Option<&[u8]>,
+    ) -> Result<IndexCell, Error> {
+        let cell = match (self.direction, value) {
+            (Direction::Look, _) | (_, CellValue::Unknown) => IndexCell::Stays,
+            (Direction::Decrypt, _) => IndexCell::Empty,
+            _ if !self.moves_indexes() => IndexCell::Stays,
+            (_, CellValue::Null) => IndexCell::Empty,
+            (_, CellValue::Known(value)) => self.encryption.index_cell(field, value, stored)?,
+        };
+        let is_empty = stored.is_none() && matches!(cell, IndexCell::Empty);
+        Ok(if is_empty { IndexCell::Stays } else { cell })
     }
 
     /// Moves the tagged values of a document. Returns the document that takes its place, or nothing where it stays.

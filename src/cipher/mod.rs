@@ -23,7 +23,7 @@ mod wanted;
 pub use field_cipher::FieldCipher;
 pub use index::Lookup;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) use migration::{Direction, Finding, Migration};
+pub(crate) use migration::{CellValue, Direction, Finding, IndexCell, Migration};
 pub use scope::Scope;
 pub use stream::JsonStream;
 pub use value::{ValueDecryptor, ValueEncryptor};

@@ -53,6 +53,11 @@ fn digest(shape: &Shape) -> String {
                     parts.add("field");
                     parts.add_field(&shape.table, field);
                 }
+                Content::Index(field, beside) => {
+                    parts.add("index");
+                    parts.add_field(&shape.table, field);
+                    parts.add(&shape.table.columns[beside].name);
+                }
                 Content::Document => {
                     parts.add("document");
                     parts.add_policy(&shape.table);

@@ -3,8 +3,8 @@
 use super::database::{Batch, Lease, Shape, Statements, Step};
 use super::report::Scan;
 use super::row::{Cell, Change, KeyPart, Row, RowKey, shown};
-use super::table::EncryptedTable;
-use crate::cipher::{Direction, FieldCipher, Finding, Migration};
+use super::table::{Content, EncryptedTable};
+use crate::cipher::{CellValue, Direction, FieldCipher, Finding, IndexCell, Migration};
 use crate::error::{Error, ErrorKind};
 use crate::keys::{KeyId, Term};
 
@@ -94,12 +94,25 @@ impl Plan {
             if self.table.cipher.policy().record_binding().is_some() {
                 migration.begin_row(&self.record_id(&row.key)?);
             }
+            let mut values = Vec::new();
             for (index, column) in self.table.columns.iter().enumerate() {
                 let cell = &row.cells[index];
+                let told = |error| self.in_row(&row, &column.name, error);
+                values.push(CellValue::Null);
+                if let Content::Index(field, beside) = column.content {
+                    let made = migration.index_cell(field, &values[beside], cell.as_bytes());
+                    let made = match made.map_err(told)? {
+                        IndexCell::Stays => continue,
+                        IndexCell::Empty => Cell::Null,
+                        IndexCell::Holds(made) => Cell::Text(made.into()),
+                    };
+                    new.get_or_insert_with(|| row.cells.clone())[index] = made;
+                    continue;
+                }
                 let Some(bytes) = cell.as_bytes() else { continue };
                 let is_binary = matches!(cell, Cell::Binary(_));
                 let moved = column.moved(&mut migration, bytes, is_binary, &mut unread);
-                let told = |error| self.in_row(&row, &column.name, error);
+                values[index] = migration.take_value();
                 if let Some(moved) = moved.map_err(told)? {
                     let new = new.get_or_insert_with(|| row.cells.clone());
                     let not_text = || self.table.fault("holds what decrypts to no text");

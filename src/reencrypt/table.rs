@@ -42,6 +42,8 @@ pub(super) struct Column {
 pub(super) enum Content {
     Field(FieldIndex),
     Document,
+    /// The blind index of the field whose value stands in the column at this place.
+    Index(FieldIndex, usize),
 }
 
 impl Column {
@@ -58,6 +60,7 @@ impl Column {
     ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         match self.content {
             Content::Field(field) => migration.cell(field, cell, is_binary),
+            Content::Index(..) => Ok(None),
             Content::Document => migration.document(cell).or_else(|error| {
                 if !migration.leaves_alone(&error) {
                     return Err(error);
@@ -90,6 +93,43 @@ impl EncryptedTable {
         Ok(self)
     }
 
+    /// Adds a column of text that holds the blind index of the value in `column`, which was added before. A job makes it
+    /// with the value, or anew where the index key changed, and empties it where there is no value or where the value is
+    /// decrypted. Beside a value that does not open it stays.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidValue`] where `column` was not added as one of a field with a blind index.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// # use fieldseal::policy::{BlindIndex, Normalizer};
+    /// # use fieldseal::{Field, FieldCipher, Policy, Tag};
+    /// use fieldseal::reencrypt::EncryptedTable;
+    ///
+    /// # let index = BlindIndex::new(Normalizer::exact());
+    /// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone).blind_index(index)).build()?;
+    /// # let keys = || Ok::<_, fieldseal::Error>(Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// # let cipher = FieldCipher::new(policy, keys()?).with_index_keys(keys()?)?;
+    /// let table = EncryptedTable::new("customers", cipher).column("tel", "phone")?.index_column("tel_index", "tel")?;
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn index_column(mut self, name: impl Into<String>, column: &str) -> Result<Self, Error> {
+        let place = self.columns.iter().position(|other| other.name == column);
+        let field = place.and_then(|place| match self.columns[place].content {
+            Content::Field(field) => self.cipher.policy().field(field).index_name().map(|_| (field, place)),
+            Content::Document | Content::Index(..) => None,
+        });
+        let Some((field, place)) = field else {
+            let message = format!("there is no column `{column}` with a field that has a blind index");
+            return Err(Error::new(ErrorKind::InvalidValue, message));
+        };
+        self.columns.push(Column { name: name.into(), content: Content::Index(field, place) });
+        Ok(self)
+    }
+
     /// Adds a column of text, JSON or JSONB that holds a document, whose tagged values are where the paths of the
     /// policy say.
     #[must_use]
@@ -105,6 +145,7 @@ impl EncryptedTable {
         let holds = |column: &Column, name: &str| match column.content {
             Content::Field(field) => self.cipher.policy().field(field).name() == name,
             Content::Document => true,
+            Content::Index(..) => false,
         };
         let is_left_out = |name: &&str| !self.columns.iter().any(|column| holds(column, name));
         self.cipher.policy().fields().iter().map(Field::name).filter(is_left_out).collect()

@@ -13,10 +13,16 @@ fn keys(byte: u8) -> Keys {
     Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[byte; 32])))
 }
 
+fn policy(index: BlindIndex) -> Policy {
+    Policy::builder("customers").field(Field::new("phone", Tag::Phone).blind_index(index)).build().unwrap()
+}
+
+fn full() -> BlindIndex {
+    BlindIndex::new(Normalizer::exact())
+}
+
 fn cipher(index_key: u8) -> FieldCipher {
-    let phone = Field::new("phone", Tag::Phone).blind_index(BlindIndex::new(Normalizer::exact()));
-    let policy = Policy::builder("customers").field(phone).build().unwrap();
-    FieldCipher::new(policy, keys(1)).with_index_keys(keys(index_key)).unwrap()
+    FieldCipher::new(policy(full()), keys(1)).with_index_keys(keys(index_key)).unwrap()
 }
 
 fn table(index_key: u8) -> EncryptedTable {
@@ -102,4 +108,51 @@ pub(crate) async fn an_index_of_several_fields_moves_with_them(database: TestDat
     assert_eq!(profiles().await[0]["both"], term(3));
     assert_eq!(Job::dangerous_decrypt_to_plaintext(table(3)).run(pool().await).await.unwrap().moved(), 2);
     assert_eq!(profiles().await, before);
+}
+
+pub(crate) async fn a_column_of_indexes_follows_the_column_of_its_values(database: TestDatabase) {
+    database.run("CREATE TABLE people (id INTEGER PRIMARY KEY, tel TEXT, tel_index VARCHAR(27))").await;
+    database
+        .run("INSERT INTO people VALUES (1, '9123', NULL), (2, NULL, 'stale'), (3, '', NULL), (4, '8123', 'stale')")
+        .await;
+    let table = |cipher| {
+        let table = EncryptedTable::new("people", cipher).column("tel", "phone").unwrap();
+        table.index_column("tel_index", "tel").unwrap()
+    };
+    let with = |index_key| table(cipher(index_key));
+    let indexes = async || database.column("tel_index", "people", "id").await.into_values().collect::<Vec<_>>();
+    let values = async || database.column("tel", "people", "id").await.into_values().collect::<Vec<_>>();
+    let pool = || database.pool();
+    let made = |index_key| [Some(term(index_key, "9123")), None, None, Some(term(index_key, "8123"))];
+    let before = values().await;
+    assert_eq!(Job::encrypt_plaintext(with(2)).run(pool().await).await.unwrap().moved(), 4);
+    assert_eq!(indexes().await, made(2));
+
+    // Under the same key there is nothing to do, under another one the tokens stay, and without keys all does.
+    let stored = values().await;
+    assert_eq!(Job::reencrypt(with(2)).run(pool().await).await.unwrap().moved(), 0);
+    let without = FieldCipher::new(policy(full()), keys(1));
+    assert_eq!(Job::reencrypt(table(without)).run(pool().await).await.unwrap().moved(), 0);
+    assert_eq!(Job::reencrypt(with(3)).run(pool().await).await.unwrap().moved(), 2);
+    assert_eq!((indexes().await, values().await), (made(3).to_vec(), stored));
+    let scan = with(3).scan(pool().await).await.unwrap();
+    assert_eq!((scan.rows(), scan.plaintexts().count(), scan.unreadable()), (4, 0, 0));
+
+    // What does not open keeps its index.
+    database.run(&format!("INSERT INTO people VALUES (9, 'fs1.{}', 'fi1.x')", "A".repeat(108))).await;
+    Job::reencrypt(with(2)).run(pool().await).await.unwrap();
+    assert_eq!(indexes().await[4].as_deref(), Some("fi1.x"));
+    database.run("DELETE FROM people WHERE id = 9").await;
+
+    Job::dangerous_decrypt_to_plaintext(with(2)).run(pool().await).await.unwrap();
+    assert_eq!((indexes().await, values().await), (vec![None; 4], before));
+    let spread = || {
+        let policy = policy(full().partitions(8));
+        table(FieldCipher::new(policy, keys(1)).with_index_keys(keys(2)).unwrap())
+    };
+    Job::encrypt_plaintext(spread()).run(pool().await).await.unwrap();
+    assert_eq!(Job::reencrypt(spread()).run(pool().await).await.unwrap().moved(), 0, "any class will do");
+    for column in ["name", "profile"] {
+        assert!(EncryptedTable::new("people", cipher(2)).document("profile").index_column("i", column).is_err());
+    }
 }

@@ -227,6 +227,9 @@ pub(crate) struct TableArguments {
     /// A column that holds one value of a field: COLUMN=FIELD, or both in one word where they are called alike.
     #[arg(long = "column", value_name = "COLUMN=FIELD")]
     pub(crate) columns: Vec<String>,
+    /// A column that holds the blind index of the value in one of --column: INDEX=COLUMN.
+    #[arg(long = "index-column", value_name = "INDEX=COLUMN")]
+    pub(crate) index_columns: Vec<String>,
     /// A column that holds a JSON document.
     #[arg(long = "document", value_name = "COLUMN")]
     pub(crate) documents: Vec<String>,

@@ -83,9 +83,7 @@ impl KeyringArguments {
         // A change of the keyring must not end a command that takes longer than the lease.
         tokio::spawn(keys.keep_fresh(tokio::time::sleep));
         let mut cipher = FieldCipher::new(policy, keys);
-        if let Some(index_keyring) = index_keyring
-            && has_indexes(&cipher)
-        {
+        if let Some(index_keyring) = index_keyring {
             let keys = Keys::open(store(index_keyring).await?, self.services().await?).await?;
             tokio::spawn(keys.keep_fresh(tokio::time::sleep));
             cipher = cipher.with_index_keys(keys)?;
@@ -100,16 +98,12 @@ impl KeyringArguments {
 impl IndexArguments {
     /// Refuses to encrypt what has blind indexes without the keys that they are made with.
     pub(crate) fn check(&self, cipher: &FieldCipher) -> Result<(), Failure> {
-        if self.index_keyring.is_none() && has_indexes(cipher) {
+        if self.index_keyring.is_none() && cipher.policy().fields().iter().any(|field| field.index_name().is_some()) {
             let message = "the policy has blind indexes: give --index-keyring FILE, or set FIELDSEAL_INDEX_KEYRING";
             return Err(Failure::Usage(message.to_owned()));
         }
         Ok(())
     }
-}
-
-fn has_indexes(cipher: &FieldCipher) -> bool {
-    cipher.policy().fields().iter().any(|field| field.index_name().is_some())
 }
 
 /// The keyring in a file, or in PostgreSQL.

@@ -178,6 +178,12 @@ impl TableArguments {
             let (column, field) = column.split_once('=').unwrap_or((column, column));
             table = table.column(column, field)?;
         }
+        for column in &self.index_columns {
+            let usage =
+                || Failure::Usage("a column of blind indexes is named as --index-column INDEX=COLUMN".to_owned());
+            let (index, column) = column.split_once('=').ok_or_else(usage)?;
+            table = table.index_column(index, column)?;
+        }
         Ok(self.documents.iter().fold(table, EncryptedTable::document))
     }
 
