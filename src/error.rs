@@ -82,6 +82,7 @@ impl ErrorKind {
             Self::TokenSubmitted => "token_submitted",
             Self::Validation => "validation",
             Self::Refused => "refused",
+            Self::NotFound => "not_found",
             Self::Decryption => "decryption",
             Self::NotEncrypted => "not_encrypted",
             Self::Service => "service",

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::field_cipher::FieldCipher;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-use super::migration::IndexCell;
 use super::parts::Objects;
 use super::record_binding::Records;
 use super::wanted::Wanted;
@@ -41,10 +39,10 @@ pub(super) struct Encryption {
 
 /// What the documents are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+enum Kind {
     Whole,
     /// Only what changes, but for that as `Whole`.
-    #[cfg(any(feature = "layer", feature = "sqlite", feature = "postgres"))]
+    #[cfg(feature = "layer")]
     Partial,
     MergePatch,
     JsonPatch,
@@ -100,13 +98,17 @@ impl Encryption {
         Self { kind: Kind::Search, wanted, ..self }
     }
 
-    #[cfg(feature = "layer")]
     pub(super) fn wanted(&self) -> &Wanted {
         &self.wanted
     }
 
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
+    /// Whether documents hold only what changes.
+    pub(super) fn is_partial(&self) -> bool {
+        match self.kind {
+            #[cfg(feature = "layer")]
+            Kind::Partial => true,
+            kind => kind == Kind::MergePatch,
+        }
     }
 
     pub(super) fn cipher(&self) -> &FieldCipher {
@@ -206,83 +208,6 @@ impl Encryption {
         token::write_text(token, out);
         out.push(b'"');
         self.write_index(field, value, out)
-    }
-
-    /// Writes the member with the blind index of `value` behind its token.
-    pub(super) fn write_index(&self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        let policy = self.cipher.policy();
-        let Some(place) = policy.indexed().iter().position(|&indexed| indexed == field) else { return Ok(()) };
-        let index = if value == b"null" { None } else { self.index(place, field, value)? };
-        out.extend_from_slice(b",\"");
-        out.extend_from_slice(policy.field(field).index_name().unwrap_or_default().as_bytes());
-        match index {
-            Some(index) => {
-                out.extend_from_slice(b"\":\"");
-                out.extend_from_slice(index.as_bytes());
-                out.push(b'"');
-            }
-            // It takes the place of the one that is stored.
-            None => out.extend_from_slice(b"\":null"),
-        }
-        Ok(())
-    }
-
-    /// Writes the indexes by which rows with `value` are found, separated by commas, in its place.
-    fn write_terms(&self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        self.refuse_token(field, value)?;
-        let policy = self.cipher.policy();
-        if policy.field(field).index().is_none() {
-            let message = format!("the search asks for protected field `{}`", policy.field(field).name());
-            return Err(Error::new(ErrorKind::Refused, format!("{message}, which cannot be searched")));
-        }
-        let lookup = self.with_text(field, value, |text| self.cipher.lookup_of(field, text))?;
-        let terms = self.wanted.terms(lookup)?;
-        out.push(b'"');
-        out.extend_from_slice(terms.as_bytes());
-        out.push(b'"');
-        Ok(())
-    }
-
-    /// Returns what becomes of a cell with the blind index of `value` of `field`, in which `stored` stands.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
-    pub(super) fn index_cell(
-        &self,
-        field: FieldIndex,
-        value: &[u8],
-        stored: Option<&[u8]>,
-    ) -> Result<IndexCell, Error> {
-        let place = self.cipher.policy().indexed().iter().position(|&indexed| indexed == field);
-        let (Some(place), false) = (place, value == b"null") else { return Ok(IndexCell::Empty) };
-        if let Some(stored) = stored
-            && self.with_text(field, value, |text| self.cipher.is_index_of(place, field, text, stored))?
-        {
-            return Ok(IndexCell::Stays);
-        }
-        Ok(self.index(place, field, value)?.map_or(IndexCell::Empty, IndexCell::Holds))
-    }
-
-    fn index(&self, place: usize, field: FieldIndex, value: &[u8]) -> Result<Option<String>, Error> {
-        self.with_text(field, value, |text| self.cipher.index_of(place, field, text))
-    }
-
-    /// Gives the text of `value`, which must be a string, to what makes an index of it.
-    fn with_text<T>(
-        &self,
-        field: FieldIndex,
-        value: &[u8],
-        make: impl FnOnce(&str) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let unfit = |what| {
-            let field = self.cipher.policy().field(field).name();
-            Error::new(ErrorKind::Refused, format!("the value of `{field}` {what}, so that it cannot be found by it"))
-        };
-        let Some(text) = value.strip_prefix(b"\"") else { return Err(unfit("is no text")) };
-        let mut unescaped = Zeroizing::new(Vec::with_capacity(text.len()));
-        if !json::unescape(&text[..text.len() - 1], &mut unescaped) {
-            return Err(unfit("holds a part of a character"));
-        }
-        let text = str::from_utf8(&unescaped).expect("the transformer lets valid UTF-8 through only");
-        make(text).map_err(Error::into_refusal)
     }
 
     /// Refuses a value that is a token by its syntax alone. To pass it on, or to encrypt it once more, would let

@@ -7,6 +7,7 @@ mod document;
 mod encryption;
 mod field_cipher;
 mod index;
+mod index_members;
 #[cfg(feature = "layer")]
 mod lists;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

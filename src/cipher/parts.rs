@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::encryption::{Encryption, Kind};
+use super::encryption::Encryption;
 use crate::error::{Error, ErrorKind};
 use crate::json;
 use crate::policy::FieldIndex;
@@ -53,7 +53,7 @@ impl Encryption {
             }
             let missing = fields.iter().find(|&&field| of(field).next().is_none());
             if let Some(missing) = missing
-                && matches!(self.kind(), Kind::Partial | Kind::MergePatch)
+                && self.is_partial()
             {
                 let (index, field) = (compound.name(), policy.field(*missing).name());
                 let message =

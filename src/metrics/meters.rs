@@ -89,7 +89,8 @@ impl Meters {
             | AuditKind::DecryptionFailed
             | AuditKind::KeyUnavailable
             | AuditKind::DisabledKeyUsed
-            | AuditKind::NotEncrypted => None,
+            | AuditKind::NotEncrypted
+            | AuditKind::FalseMatchDropped => None,
         };
         if let Some(name) = of_values {
             increment(&key(name, &self.0.collection, [field.clone()]), count);
