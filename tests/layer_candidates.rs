@@ -357,3 +357,25 @@ async fn without_it_truncated_indexes_are_still_refused() {
         assert_eq!(error.kind(), ErrorKind::Policy, "{path}");
     }
 }
+
+#[tokio::test]
+async fn records_that_an_object_holds_by_name_are_no_list() {
+    let double = double_of("remark", WANTED);
+    let (own, other) = (record("7", STORED).0, record("9", &double).0);
+    let reply = answered(format!(r#"{{"7":{own},"9":{other}}}"#)).await;
+    assert_eq!(reply.status, 502);
+    assert!(!reply.text().contains("Gate 7"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn nothing_is_done_to_all_candidates() {
+    for method in ["DELETE", "POST", "PUT", "PATCH"] {
+        for path in ["/customers?remark=GATE-7", "/customers/by-remark/GATE-7"] {
+            let recorder = Recorder::answering(JSON, "[]");
+            let server = Server::axum(layer(), &recorder).await;
+            let reply = server.send(server.request(method, path).body(Body::empty()).unwrap()).await;
+            assert!(reply.refusal(422, "refused").contains("truncated"), "{method} {path}");
+            assert_eq!(recorder.calls(), 0);
+        }
+    }
+}

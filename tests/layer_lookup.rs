@@ -246,4 +246,12 @@ async fn fields_of_one_index_are_asked_for_together() {
         let detail = seen(query).await.unwrap_err();
         assert!(detail.contains(said) && !detail.contains("570123"), "{query}: {detail}");
     }
+    // Lines that hold only what changes are no whole records either.
+    let recorder = Recorder::echoing();
+    let server = Server::hyper(FieldEncryptionLayer::new(cipher.clone()), &recorder).await;
+    for (method, status) in [("PATCH", 422), ("POST", 200)] {
+        let request = server.request(method, "/customers").header(CONTENT_TYPE, "application/x-ndjson");
+        let reply = server.send(request.body(Body::from("{\"id\":7,\"postcode\":\"570124\"}\n")).unwrap()).await;
+        assert_eq!(reply.status, status, "{method}");
+    }
 }

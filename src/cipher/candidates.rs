@@ -71,8 +71,9 @@ impl FieldCipher {
         if text == b"null" {
             return Ok(());
         }
-        // A list that nobody told of holds records of its own.
-        let strays = found.iter().any(|value| !value.matches && value.is_in_array);
+        // A list that nobody told of holds records of its own, and so may an object, beside what matches.
+        let has_match = found.iter().any(|value| value.matches);
+        let strays = found.iter().any(|value| !value.matches && (value.is_in_array || has_match));
         if strays || !text.starts_with(b"{") {
             return Err(stray());
         }

@@ -299,6 +299,7 @@ impl Decryption {
     #[cfg(feature = "layer")]
     pub(super) fn forget_counts(&mut self) {
         self.plaintexts.clear();
+        self.nulls.clear();
     }
 
     /// Writes the value of which `value`, as it is stored, is the token.

@@ -72,6 +72,12 @@ impl FieldCipher {
         JsonStream::encrypting(Encryption::new(self.clone()).for_part(), Framing::Single)
     }
 
+    /// The same for a document a line.
+    #[cfg(feature = "layer")]
+    pub(crate) fn partial_ndjson_encryptor(&self) -> JsonStream {
+        JsonStream::encrypting(Encryption::new(self.clone()).for_part().for_lines(), Framing::Lines)
+    }
+
     /// Rewrites a JSON document whose members are what is looked for: each that is a field with a blind index becomes one
     /// that asks for the index, or for any of several, separated by commas.
     ///

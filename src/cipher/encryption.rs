@@ -202,7 +202,7 @@ impl Encryption {
         }
         let canonical = self.validated(field, value)?;
         let value = canonical.as_ref().map_or(value, |canonical| &canonical[..]);
-        self.note_part(field, value);
+        self.note_part(field, value)?;
         let token = self.encrypt(field, value)?;
         out.push(b'"');
         token::write_text(token, out);
@@ -254,7 +254,7 @@ impl Visitor for Encryption {
         // In a merge patch it removes the member.
         if value == b"null" && (is_merge_patch || !policy.encrypts_null()) {
             self.validated(field, value)?;
-            self.note_part(field, value);
+            self.note_part(field, value)?;
             out.extend_from_slice(value);
             return self.write_index(field, value, out);
         }

@@ -231,7 +231,7 @@ impl Migration {
     fn write_index(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         if self.moves_indexes() {
             let start = out.len();
-            self.encryption.note_part(field, value);
+            self.encryption.note_part(field, value)?;
             self.encryption.write_index(field, value, out)?;
             self.note_indexes(&out[start..]);
         }

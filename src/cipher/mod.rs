@@ -2,6 +2,7 @@
 
 #[cfg(feature = "layer")]
 mod candidates;
+mod compound_index;
 mod decryption;
 mod document;
 mod encryption;

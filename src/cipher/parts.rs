@@ -27,16 +27,26 @@ impl fmt::Debug for Part {
 
 impl Encryption {
     /// Takes note of a value that is a part of an index, in its JSON text.
-    pub(super) fn note_part(&mut self, field: FieldIndex, value: &[u8]) {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] where the object holds it already: its index is one.
+    pub(super) fn note_part(&mut self, field: FieldIndex, value: &[u8]) -> Result<(), Error> {
         if !self.policy().is_part(field) {
-            return;
+            return Ok(());
         }
-        let Some(object) = self.objects.last_mut() else { return };
+        let Some(object) = self.objects.last_mut() else { return Ok(()) };
+        if object.iter().any(|part| part.field == field) {
+            let message =
+                format!("`{}` stands twice in one object, and its index is one", self.policy().field(field).name());
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
         let mut unescaped = Zeroizing::new(Vec::with_capacity(value.len()));
         let text = value.strip_prefix(b"\"").map(|text| &text[..text.len() - 1]);
         let is_text = text.is_some_and(|text| json::unescape(text, &mut unescaped));
         let text = str::from_utf8(&unescaped).ok().filter(|_| is_text).map(|text| Zeroizing::new(text.to_owned()));
         object.push(Part { field, text });
+        Ok(())
     }
 
     /// Writes the indexes of the object that ends, each with a comma before it.
@@ -58,11 +68,6 @@ impl Encryption {
                 let (index, field) = (compound.name(), policy.field(*missing).name());
                 let message =
                     format!("`{index}` is made from several fields, which change together: send `{field}` too");
-                return Err(Error::new(ErrorKind::Refused, message));
-            }
-            if let Some(field) = fields.iter().find(|&&field| of(field).count() > 1) {
-                let message =
-                    format!("`{}` stands twice in one object, and its index is one", policy.field(*field).name());
                 return Err(Error::new(ErrorKind::Refused, message));
             }
             let texts = fields.iter().map(|&field| of(field).next()?.text.as_ref().map(|text| &***text));

@@ -220,7 +220,8 @@ impl<D> FieldEncryptionLayer<D> {
 
 impl<D> FieldEncryptionLayer<D> {
     /// Lets fields with a [truncated index](crate::policy::BlindIndex::truncated) be looked up through the layer, in every
-    /// way in which those with a full one are. The service answers with all candidates; the layer decrypts them and drops
+    /// way in which those with a full one are, but by `GET`, `HEAD` and searches alone: what another method does to all
+    /// candidates could not be taken back. The service answers with all candidates; the layer decrypts them and drops
     /// those of which the field has not the value that was asked for. Every other byte stays as it is.
     ///
     /// `list` is where responses hold candidates: `$[*]`, the elements of an array that is the whole document, which is
@@ -229,8 +230,8 @@ impl<D> FieldEncryptionLayer<D> {
     ///
     /// It fails closed: what does not match and stands outside of these lists, a response that is not one JSON document,
     /// and one of more than [`whole_body_limit`](Self::whole_body_limit) is answered with 502. An answer of 400 or above
-    /// passes where it holds none of the fields that are asked for. Where several such fields
-    /// are asked for, a record stays that matches all. Counts and pages that the service makes are those of the
+    /// passes where it holds none of the fields that are asked for. Where several such fields are asked for, a record stays
+    /// that matches all; one that holds a field several times matches by any of its values. Counts and pages that the service makes are those of the
     /// candidates; so are the lengths and the statuses that it answers `HEAD` with.
     ///
     /// # Errors

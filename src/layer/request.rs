@@ -35,8 +35,12 @@ pub(super) fn plan(
     }
     refuse_tokens(cipher, head)?;
     let is_search = searches.has_body(&head.uri);
-    searches.rewrite(cipher, wanted, &mut head.uri)?;
-    query::rewrite(cipher, wanted, &mut head.uri)?;
+    // What is done to all candidates cannot be taken back by leaving some of them out of a response.
+    let is_read = is_search || matches!(head.method, Method::GET | Method::HEAD);
+    let unchecked = Wanted::default();
+    let wanted_by_target = if is_read { wanted } else { &unchecked };
+    searches.rewrite(cipher, wanted_by_target, &mut head.uri)?;
+    query::rewrite(cipher, wanted_by_target, &mut head.uri)?;
     let headers = &mut head.headers;
     if headers.contains_key(CONTENT_RANGE) {
         return Err(Error::new(
@@ -100,6 +104,7 @@ fn processor(cipher: &FieldCipher, wanted: &Wanted, headers: &HeaderMap, use_of:
         MediaType::Json if use_of == Use::Change => Ok(Processor::Json(Box::new(cipher.partial_encryptor()))),
         MediaType::Json => Ok(Processor::Json(Box::new(cipher.json_encryptor()))),
         MediaType::MergePatch => Ok(Processor::Json(Box::new(cipher.merge_patch_encryptor()))),
+        MediaType::Lines if use_of == Use::Change => Ok(Processor::Json(Box::new(cipher.partial_ndjson_encryptor()))),
         MediaType::Lines => Ok(Processor::Json(Box::new(cipher.ndjson_encryptor()))),
         MediaType::JsonPatch => Ok(Processor::json_patch(cipher.clone())),
         MediaType::Other | MediaType::Form => {

@@ -8,7 +8,8 @@ use crate::text::Normalizer;
 /// For what is too common alone and rare together: a postcode and a year of birth. A thief sees which rows agree in all
 /// parts, and nothing of the parts. It is full, like [`BlindIndex::new`](super::BlindIndex::new), and made under the same
 /// keys. All parts stand in one object, and are written together: a change of some of them is refused. An object in which
-/// one is missing or empty has the index `null`.
+/// one is missing or empty has the index `null`. Through the layer, a part that has an index of its own is looked up by that
+/// one.
 ///
 /// # Example
 ///

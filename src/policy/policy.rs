@@ -71,6 +71,11 @@ impl Policy {
         own.or_else(|| self.checked.parts[sibling - self.checked.indexed.len()].first().copied())
     }
 
+    /// Returns the blind indexes of several fields, in the order in which they were added.
+    pub fn compound_indexes(&self) -> &[CompoundIndex] {
+        &self.compounds
+    }
+
     /// Whether some member is a blind index.
     pub(crate) fn has_indexes(&self) -> bool {
         !self.checked.indexed.is_empty() || !self.compounds.is_empty()

@@ -105,6 +105,10 @@ impl Parts {
         if let Some(binding) = policy.record_binding() {
             self.add(format!("{binding:?}"));
         }
+        let indexes = table.cipher.index_making();
+        if !indexes.is_empty() {
+            self.add(indexes);
+        }
         self.add_count(fields.len());
         for field in fields {
             if let Some(index) = policy.field_named(field.name()) {

@@ -106,6 +106,14 @@ pub(crate) async fn an_index_of_several_fields_moves_with_them(database: TestDat
     assert_eq!(Job::reencrypt(table(2)).run(pool().await).await.unwrap().moved(), 0);
     assert_eq!(Job::reencrypt(table(3)).run(pool().await).await.unwrap().moved(), 1);
     assert_eq!(profiles().await[0]["both"], term(3));
+    // A job that another index key interrupts begins again.
+    let stopped = Job::reencrypt(table(4)).batch_size(1).watch(|progress| progress.rows < 1);
+    stopped.run(pool().await).await.unwrap();
+    assert_eq!(profiles().await[0]["both"], term(4));
+    database.run("DELETE FROM fieldseal_ranges").await;
+    Job::reencrypt(table(3)).run(pool().await).await.unwrap_err();
+    database.run("DELETE FROM fieldseal_jobs").await;
+    assert_eq!(Job::reencrypt(table(3)).run(pool().await).await.unwrap().moved(), 1);
     assert_eq!(Job::dangerous_decrypt_to_plaintext(table(3)).run(pool().await).await.unwrap().moved(), 2);
     assert_eq!(profiles().await, before);
 }

@@ -98,7 +98,9 @@ impl KeyringArguments {
 impl IndexArguments {
     /// Refuses to encrypt what has blind indexes without the keys that they are made with.
     pub(crate) fn check(&self, cipher: &FieldCipher) -> Result<(), Failure> {
-        if self.index_keyring.is_none() && cipher.policy().fields().iter().any(|field| field.index_name().is_some()) {
+        let policy = cipher.policy();
+        let has_own = policy.fields().iter().any(|field| field.index_name().is_some());
+        if self.index_keyring.is_none() && (has_own || !policy.compound_indexes().is_empty()) {
             let message = "the policy has blind indexes: give --index-keyring FILE, or set FIELDSEAL_INDEX_KEYRING";
             return Err(Failure::Usage(message.to_owned()));
         }
