@@ -173,6 +173,17 @@ fn what_is_no_text_has_no_index() {
 }
 
 #[test]
+fn a_value_too_long_for_an_index_is_refused() {
+    let cipher = cipher_of(phone("customers", "phone", BlindIndex::new(Normalizer::exact())));
+    let document = |length: usize| format!("{{\"phone\":\"{}\"}}", "1".repeat(length));
+    cipher.encrypt_json(document(65_535).as_bytes()).unwrap();
+    assert_eq!(cipher.encrypt_json(document(65_536).as_bytes()).unwrap_err().kind(), ErrorKind::Refused);
+    let long = "1".repeat(65_536);
+    assert_eq!(cipher.blind_index("phone", &long).unwrap_err().kind(), ErrorKind::InvalidValue);
+    assert_eq!(cipher.lookup("phone", &long).unwrap_err().kind(), ErrorKind::InvalidValue);
+}
+
+#[test]
 fn nothing_is_encrypted_without_the_keys_for_its_index() {
     let cipher = FieldCipher::new(phone("customers", "phone", BlindIndex::new(digits())), keys(7));
     let error = cipher.encrypt_json(br#"{"phone":"1"}"#).unwrap_err();

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::field_cipher::FieldCipher;
+use super::index::normal_form;
 use crate::error::{Error, ErrorKind};
 use crate::policy::{CompoundIndex, FieldIndex, Normalizer};
 
@@ -31,8 +32,11 @@ impl FieldCipher {
         let fault = || Error::new(ErrorKind::InvalidValue, format!("rows without a part of `{index}` have no index"));
         let normal = self.normal_parts(place, &texts)?.ok_or_else(fault)?;
         let at = self.policy().indexed().len() + place;
-        let all = self.indexes()?.all(self.policy())?;
-        Ok(all.iter().map(|keys| keys[at].index(normal.iter().map(|part| part.as_str()), None)).collect())
+        let mut terms = Vec::new();
+        self.indexes()?.each(self.policy(), |keys| {
+            terms.push(keys[at].index(normal.iter().map(|part| part.as_str()), None));
+        })?;
+        Ok(terms)
     }
 
     /// Finds the index called `name`, and the values of its parts in their order.
@@ -67,11 +71,7 @@ impl FieldCipher {
     /// The normal forms of the values of all parts; nothing where one is empty.
     fn normal_parts(&self, place: usize, texts: &[&str]) -> Result<Option<Vec<Zeroizing<String>>>, Error> {
         let compound = self.policy().compounds().nth(place).map(|(compound, _)| compound.parts()).unwrap_or_default();
-        let normal = compound.iter().zip(texts).map(|((field, normalizer), text)| {
-            normalizer
-                .normalize(text)
-                .map_err(|error| Error::new(ErrorKind::InvalidValue, format!("the value of `{field}` {error}")))
-        });
+        let normal = compound.iter().zip(texts).map(|((field, normalizer), text)| normal_form(field, normalizer, text));
         let normal = normal.collect::<Result<Vec<_>, _>>()?;
         Ok(normal.iter().all(|part| !part.is_empty()).then_some(normal))
     }

@@ -6,13 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
 use super::field_cipher::FieldCipher;
+use crate::crypto::associated_data::LONGEST_PART;
 use crate::crypto::data_key::DataKey;
 use crate::crypto::index_key::{IndexPlace, PlacedIndexKey};
 use crate::crypto::key_id::KeyId;
 use crate::crypto::random;
 use crate::error::{Error, ErrorKind};
 use crate::keys::Keys;
-use crate::policy::{BlindIndex, Field, FieldIndex, Policy};
+use crate::policy::{BlindIndex, Field, FieldIndex, Normalizer, Policy};
 
 /// The index keys of a cipher, and what is derived from them for its scope.
 pub(super) struct Indexes {
@@ -37,9 +38,9 @@ impl Indexes {
         self.derived(keys.primary()?, policy)
     }
 
-    /// The keys that stored indexes may have been written with, for each indexed field.
-    pub(super) fn all(&self, policy: &Policy) -> Result<Vec<Arc<[PlacedIndexKey]>>, Error> {
-        self.keys.current().all().map(|key| self.derived(key, policy)).collect()
+    /// Gives `take` the keys that stored indexes may have been written with, for each indexed field, key after key.
+    pub(super) fn each(&self, policy: &Policy, mut take: impl FnMut(&[PlacedIndexKey])) -> Result<(), Error> {
+        self.keys.current().all().try_for_each(|key| self.derived(key, policy).map(|keys| take(&keys)))
     }
 
     fn derived(&self, key: &DataKey, policy: &Policy) -> Result<Arc<[PlacedIndexKey]>, Error> {
@@ -158,7 +159,7 @@ impl FieldCipher {
     /// The index of a value of `field`, which is the one at `place` among those with an index.
     pub(super) fn index_of(&self, place: usize, field: FieldIndex, text: &str) -> Result<Option<String>, Error> {
         let (policy, index) = self.index_at(field)?;
-        let normal = normal_form(policy.field(field), index, text)?;
+        let normal = normal_form(policy.field(field).name(), index.normalizer(), text)?;
         if normal.is_empty() {
             return Ok(None);
         }
@@ -177,7 +178,7 @@ impl FieldCipher {
         stored: &[u8],
     ) -> Result<bool, Error> {
         let (policy, index) = self.index_at(field)?;
-        let normal = normal_form(policy.field(field), index, text)?;
+        let normal = normal_form(policy.field(field).name(), index.normalizer(), text)?;
         let keys = self.indexes()?.primary(policy)?;
         let is = |class| keys[place].index([&**normal], class).as_bytes() == stored;
         let classes = index.classes();
@@ -186,19 +187,19 @@ impl FieldCipher {
 
     fn lookup_at(&self, place: usize, field: FieldIndex, text: &str) -> Result<Lookup, Error> {
         let (policy, index) = self.index_at(field)?;
-        let normal = normal_form(policy.field(field), index, text)?;
+        let normal = normal_form(policy.field(field).name(), index.normalizer(), text)?;
         if normal.is_empty() {
             let name = policy.field(field).name();
             return Err(Error::new(ErrorKind::InvalidValue, format!("rows without `{name}` have no index")));
         }
         let mut terms = Vec::new();
-        for keys in self.indexes()?.all(policy)? {
+        self.indexes()?.each(policy, |keys| {
             if index.classes() > 1 {
                 terms.extend((0..index.classes()).map(|class| keys[place].index([&**normal], Some(class))));
             } else {
                 terms.push(keys[place].index([&**normal], None));
             }
-        }
+        })?;
         let is_exact = index.is_full();
         Ok(Lookup { terms, normal, is_exact, field, cipher: self.clone() })
     }
@@ -233,12 +234,15 @@ impl FieldCipher {
     }
 }
 
-/// The normal form of a value, or why it has none.
-fn normal_form(field: &Field, index: &BlindIndex, text: &str) -> Result<Zeroizing<String>, Error> {
-    index
-        .normalizer()
-        .normalize(text)
-        .map_err(|error| Error::new(ErrorKind::InvalidValue, format!("the value of `{}` {error}", field.name())))
+/// The normal form of a value of `field`, or why it cannot be found by it.
+pub(super) fn normal_form(field: &str, normalizer: &Normalizer, text: &str) -> Result<Zeroizing<String>, Error> {
+    let unfit =
+        |problem: &dyn fmt::Display| Error::new(ErrorKind::InvalidValue, format!("the value of `{field}` {problem}"));
+    let normal = normalizer.normalize(text).map_err(|error| unfit(&error))?;
+    if normal.len() > LONGEST_PART {
+        return Err(unfit(&"is longer than the 65,535 bytes that an index can be made of"));
+    }
+    Ok(normal)
 }
 
 /// A search for the rows with one value of a field.
@@ -312,7 +316,7 @@ impl Lookup {
     /// Whether `text` is the value that is looked up, in any spelling.
     pub(super) fn matches(&self, text: &str) -> bool {
         let field = self.policy_field();
-        let normal = field.index().and_then(|index| normal_form(field, index, text).ok());
+        let normal = field.index().and_then(|index| normal_form(field.name(), index.normalizer(), text).ok());
         normal.is_some_and(|normal| *normal == *self.normal)
     }
 

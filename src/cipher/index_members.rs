@@ -38,7 +38,8 @@ impl Encryption {
             return Err(Error::new(ErrorKind::Refused, format!("{message}, which cannot be searched")));
         }
         let lookup = self.with_text(field, value, |text| self.cipher().lookup_of(field, text))?;
-        let terms = self.wanted().terms(lookup)?;
+        let mut terms = String::new();
+        self.wanted().write_terms(lookup, &mut terms)?;
         out.push(b'"');
         out.extend_from_slice(terms.as_bytes());
         out.push(b'"');

@@ -24,16 +24,19 @@ impl Wanted {
         self.0.is_some()
     }
 
-    /// Returns the indexes to ask for, separated by commas.
+    /// Appends the indexes to ask for, separated by commas.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Refused`] where the lookup is one by a truncated index and nobody checks its matches, or its field
     /// was asked for before.
-    pub(crate) fn terms(&self, lookup: Lookup) -> Result<String, Error> {
-        let terms = lookup.terms().join(",");
+    pub(crate) fn write_terms(&self, lookup: Lookup, out: &mut String) -> Result<(), Error> {
+        for (place, term) in lookup.terms().iter().enumerate() {
+            out.extend((place > 0).then_some(','));
+            out.push_str(term);
+        }
         if lookup.is_exact() {
-            return Ok(terms);
+            return Ok(());
         }
         let refuse = |what: &str| {
             let field = lookup.policy_field().name();
@@ -47,7 +50,7 @@ impl Wanted {
             return refuse("is asked for twice");
         }
         kept.push(lookup);
-        Ok(terms)
+        Ok(())
     }
 
     /// Takes out what was kept.

@@ -81,11 +81,17 @@ impl Associated for WithHeader<'_> {
     }
 }
 
-/// Appends `part` behind its length as a big-endian 16-bit number.
+/// Appends `part` behind its [`length_prefix`].
 pub(crate) fn write_part(part: &[u8], out: &mut Vec<u8>) {
-    let length = u16::try_from(part.len()).expect("names and ids are held to 65,535 bytes where they enter");
-    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&length_prefix(part));
     out.extend_from_slice(part);
+}
+
+/// The length of `part` as a big-endian 16-bit number.
+pub(crate) fn length_prefix(part: &[u8]) -> [u8; 2] {
+    u16::try_from(part.len())
+        .expect("names, ids and what is indexed are held to 65,535 bytes where they enter")
+        .to_be_bytes()
 }
 
 #[cfg(test)]

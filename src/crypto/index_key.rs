@@ -6,12 +6,15 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::associated_data::write_part;
+use super::associated_data::{length_prefix, write_part};
 use super::base64url::BASE64URL;
 use crate::secret::SecretKey;
 
 /// What every blind index in text form begins with.
 pub(crate) const INDEX_MARK: &str = "fi1.";
+/// What is left of an HMAC in a full index, in bytes.
+const LONGEST_CODE: usize = 16;
+const LONGEST_TEXT: usize = INDEX_MARK.len() + (1 + LONGEST_CODE).div_ceil(3) * 4;
 
 /// What a blind index is bound to: equal values at two places have unrelated indexes.
 #[derive(Clone, Copy)]
@@ -67,22 +70,21 @@ impl PlacedIndexKey {
     /// tells generations of the key apart and of the first bits of HMAC-SHA-256 (RFC 2104) over the parts, each with its
     /// length before it. `class` is the one out of several that an index value falls into.
     pub(crate) fn index<'p>(&self, parts: impl IntoIterator<Item = &'p str>, class: Option<u8>) -> String {
-        let mut message = Zeroizing::new(Vec::new());
+        let mut mac = self.mac.clone();
         for part in parts {
-            write_part(part.as_bytes(), &mut message);
+            mac.update(&length_prefix(part.as_bytes()));
+            mac.update(part.as_bytes());
         }
-        message.extend(class);
-        let code = self.mac.clone().chain_update(&message[..]).finalize().into_bytes();
+        mac.update(class.as_slice());
         let length = usize::from(self.bits.div_ceil(8));
-        let mut binary = vec![self.generation];
-        binary.extend_from_slice(&code[..length]);
-        if let Some(last) = binary.last_mut()
-            && !self.bits.is_multiple_of(8)
-        {
-            *last &= 0xff << (8 - self.bits % 8);
+        let mut binary = [self.generation; 1 + LONGEST_CODE];
+        binary[1..=length].copy_from_slice(&mac.finalize().into_bytes()[..length]);
+        if !self.bits.is_multiple_of(8) {
+            binary[length] &= 0xff << (8 - self.bits % 8);
         }
-        let mut text = INDEX_MARK.to_owned();
-        BASE64URL.encode_string(&binary, &mut text);
+        let mut text = String::with_capacity(LONGEST_TEXT);
+        text.push_str(INDEX_MARK);
+        BASE64URL.encode_string(&binary[..=length], &mut text);
         text
     }
 }

@@ -2,7 +2,7 @@
 //! are refused.
 
 use std::borrow::Cow;
-use std::iter;
+use std::{iter, mem};
 
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -20,15 +20,15 @@ use crate::policy::{FieldIndex, Policy};
 /// nothing, and the value would stand in the service's logs.
 pub(super) fn rewrite(cipher: &FieldCipher, wanted: &Wanted, uri: &mut Uri) -> Result<(), Error> {
     let Some(query) = uri.query() else { return Ok(()) };
-    if let Cow::Owned(query) = rewrite_parameters(cipher, wanted, query)? {
-        replace(uri, &format!("{}?{query}", uri.path()))?;
-    }
-    Ok(())
+    let mut target = String::with_capacity(uri.path().len() + query.len() + 64);
+    target.push_str(uri.path());
+    target.push('?');
+    if write_rewritten(cipher, wanted, query, &mut target)? { replace(uri, target) } else { Ok(()) }
 }
 
 /// Replaces the path and the query of `uri`.
-pub(super) fn replace(uri: &mut Uri, target: &str) -> Result<(), Error> {
-    let mut parts = uri.clone().into_parts();
+pub(super) fn replace(uri: &mut Uri, target: String) -> Result<(), Error> {
+    let mut parts = mem::take(uri).into_parts();
     let rewritten = PathAndQuery::try_from(target).ok().and_then(|target| {
         parts.path_and_query = Some(target);
         Uri::from_parts(parts).ok()
@@ -43,11 +43,19 @@ pub(super) fn rewrite_parameters<'q>(
     wanted: &Wanted,
     parameters: &'q str,
 ) -> Result<Cow<'q, str>, Error> {
+    let mut rewritten = String::with_capacity(parameters.len() + 64);
+    let is_lookup = write_rewritten(cipher, wanted, parameters, &mut rewritten)?;
+    Ok(if is_lookup { rewritten.into() } else { parameters.into() })
+}
+
+/// Appends the parameters, and returns whether one of them became another.
+fn write_rewritten(cipher: &FieldCipher, wanted: &Wanted, parameters: &str, out: &mut String) -> Result<bool, Error> {
     let policy = cipher.policy();
+    let mut separator = None;
+    let mut begin = |out: &mut String| out.extend(separator.replace('&'));
     let mut seen = Vec::new();
-    let mut rewritten: Vec<Cow<'q, str>> = Vec::new();
     // What is asked for of the fields that several make one index.
-    let mut parts: Vec<(FieldIndex, Cow<'q, str>, &str)> = Vec::new();
+    let mut parts: Vec<(FieldIndex, Cow<'_, str>, &str)> = Vec::new();
     for parameter in parameters.split('&') {
         let mut pairs = form_urlencoded::parse(parameter.as_bytes());
         let lookup = pairs.next().and_then(|(name, value)| Some((policy.field_called(&name)?, value)));
@@ -61,7 +69,8 @@ pub(super) fn rewrite_parameters<'q>(
         let lookup = lookup.filter(|(field, _)| is_indexed(policy, *field));
         let Some((field, value)) = lookup else {
             refuse_field(policy, parameter)?;
-            rewritten.push(parameter.into());
+            begin(out);
+            out.push_str(parameter);
             continue;
         };
         if seen.contains(&field) {
@@ -69,9 +78,10 @@ pub(super) fn rewrite_parameters<'q>(
             return Err(Error::new(ErrorKind::Refused, format!("`{field}` is asked for twice")));
         }
         seen.push(field);
-        let name = policy.field(field).index_name().unwrap_or_default();
-        let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
-        rewritten.push(format!("{name}={}", terms(cipher, wanted, field, &value)?).into());
+        begin(out);
+        out.extend(form_urlencoded::byte_serialize(policy.field(field).index_name().unwrap_or_default().as_bytes()));
+        out.push('=');
+        write_terms(cipher, wanted, field, &value, out)?;
     }
     for (compound, fields) in policy.compounds() {
         if !fields.iter().all(|field| parts.iter().any(|(other, ..)| other == field)) {
@@ -81,20 +91,28 @@ pub(super) fn rewrite_parameters<'q>(
         parts = others;
         let values: Vec<_> = asked.iter().map(|(field, value, _)| (policy.field(*field).name(), &**value)).collect();
         let terms = cipher.compound_lookup(compound.name(), &values).map_err(Error::into_refusal)?;
-        let name: String = form_urlencoded::byte_serialize(compound.name().as_bytes()).collect();
-        rewritten.push(format!("{name}={}", terms.join(",")).into());
+        begin(out);
+        out.extend(form_urlencoded::byte_serialize(compound.name().as_bytes()));
+        out.push('=');
+        out.push_str(&terms.join(","));
         seen.extend(asked.iter().map(|(field, ..)| *field));
     }
     if let Some((_, _, parameter)) = parts.first() {
         refuse_field(policy, parameter)?;
     }
-    Ok(if seen.is_empty() { parameters.into() } else { rewritten.join("&").into() })
+    Ok(!seen.is_empty())
 }
 
-/// Returns the indexes of `value`, separated by commas.
-pub(super) fn terms(cipher: &FieldCipher, wanted: &Wanted, field: FieldIndex, value: &str) -> Result<String, Error> {
+/// Appends the indexes of `value`, separated by commas.
+pub(super) fn write_terms(
+    cipher: &FieldCipher,
+    wanted: &Wanted,
+    field: FieldIndex,
+    value: &str,
+    out: &mut String,
+) -> Result<(), Error> {
     let lookup = cipher.lookup_of(field, value).map_err(Error::into_refusal)?;
-    wanted.terms(lookup)
+    wanted.write_terms(lookup, out)
 }
 
 fn is_indexed(policy: &Policy, field: FieldIndex) -> bool {

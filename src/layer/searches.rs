@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Uri;
 
-use super::query::{replace, terms};
+use super::query::{replace, write_terms};
 use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
 use crate::policy::ListPath;
@@ -45,12 +45,16 @@ impl Searches {
             })?;
             let value = percent_decoded(value)
                 .ok_or_else(|| Error::new(ErrorKind::Refused, "a segment of the path is no text in UTF-8"))?;
-            let terms = terms(cipher, wanted, field, &value)?;
+            let mut terms = String::new();
+            write_terms(cipher, wanted, field, &value, &mut terms)?;
             let segments = uri.path().split('/').zip(pattern.split('/'));
             let segments = segments.map(|(own, pattern)| if in_braces(pattern).is_some() { &*terms } else { own });
-            let path = segments.collect::<Vec<_>>().join("/");
-            let target = uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
-            return replace(uri, &target);
+            let mut target = segments.collect::<Vec<_>>().join("/");
+            if let Some(query) = uri.query() {
+                target.push('?');
+                target.push_str(query);
+            }
+            return replace(uri, target);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What a policy may not say, and why.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::mem;
 
@@ -85,10 +86,11 @@ pub(super) fn check(
             Selector::Name(name) => Some(name),
             Selector::Index(_) | Selector::Wildcard => None,
         });
-        last.map(|name| (plain_name(name), *field))
+        last.map(|name| (plain_name(name).into_owned(), *field))
     });
     // The name of a field is worth more than that of a path, and overwrites it.
-    let called = last_names.chain((0..).zip(fields).map(|(index, field)| (plain_name(&field.name), FieldIndex(index))));
+    let called = last_names
+        .chain((0..).zip(fields).map(|(index, field)| (plain_name(&field.name).into_owned(), FieldIndex(index))));
     let called = called.collect();
     if let Some(records) = records {
         record_places(records, &mut paths).map_err(|message| Fault { place: Place::Collection, message })?;
@@ -263,10 +265,13 @@ fn needs_escapes(name: &str) -> Option<&'static str> {
 }
 
 /// A name without case and without what words are joined by.
-pub(super) fn plain_name(name: &str) -> String {
+pub(super) fn plain_name(name: &str) -> Cow<'_, str> {
+    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        return name.into();
+    }
     let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect();
     // A name of nothing else is told from no name.
-    if plain.is_empty() { name.to_owned() } else { plain }
+    if plain.is_empty() { name.into() } else { plain.into() }
 }
 
 fn check_field(field: &Field) -> Result<(), String> {

@@ -128,7 +128,7 @@ impl Policy {
     /// Returns the field, or the place of a blind index, that people call `name`, in any case and any style: `contact_number`, `contactNumber`.
     #[cfg(feature = "layer")]
     pub(crate) fn field_called(&self, name: &str) -> Option<FieldIndex> {
-        self.checked.called.get(&plain_name(name)).copied()
+        self.checked.called.get(&*plain_name(name)).copied()
     }
 }
 
@@ -148,6 +148,10 @@ impl PolicyBuilder {
     pub fn field(mut self, mut field: Field) -> Self {
         if field.paths.is_empty() {
             field.paths.push(Field::default_path(&field.name));
+        }
+        let index_name = field.index_name().map(Cow::into_owned);
+        if let Some(index) = &mut field.index {
+            index.name = index_name;
         }
         self.fields.push(field);
         self
