@@ -109,13 +109,17 @@ impl JsonStream {
         matches!(&self.direction, Direction::Encrypt(encryption) if encryption.wanted().is_checked())
     }
 
-    pub(super) fn run(mut self, document: &[u8]) -> Result<Vec<u8>, Error> {
-        let room = match self.direction {
+    /// How much room a document of `length` bytes mostly takes when it is transformed.
+    pub(crate) fn room_for(&self, length: usize) -> usize {
+        match self.direction {
             // A token is about three times as long as a short value.
-            Direction::Encrypt(_) => document.len() * 2 + 256,
-            Direction::Decrypt(_) => document.len(),
-        };
-        let mut out = Vec::with_capacity(room);
+            Direction::Encrypt(_) => length * 2 + 256,
+            Direction::Decrypt(_) => length,
+        }
+    }
+
+    pub(super) fn run(mut self, document: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::with_capacity(self.room_for(document.len()));
         let result = self.feed(document, &mut out).and_then(|()| self.finish(&mut out));
         // Overwritten where it holds a part of a document that does not open as a whole.
         result.inspect_err(|_| out.zeroize())?;

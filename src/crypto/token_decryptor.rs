@@ -54,7 +54,16 @@ impl TokenDecryptor {
         let key = key_of(key_id)?;
         let prefix = match last {
             Some(last) if last.key_id == key_id && last.bytes == token.prefix => last,
-            _ => last.insert(Box::new(Prefix { key_id, bytes: token.prefix, key: key.xaes().derive(&token.prefix) })),
+            _ => {
+                let prefix = Prefix { key_id, bytes: token.prefix, key: key.xaes().derive(&token.prefix) };
+                match last {
+                    Some(last) => {
+                        **last = prefix;
+                        last
+                    }
+                    None => last.insert(Box::new(prefix)),
+                }
+            }
         };
         prefix
             .key

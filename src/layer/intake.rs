@@ -26,6 +26,9 @@ use crate::secret::SecretBuffer;
 /// For how many bytes room is made before any of them has come.
 const MOST_EXPECTED: u64 = 64 * 1024;
 
+/// The least room that is made, since many a body does not tell its length.
+const LEAST_ROOM: usize = 512;
+
 /// How a body is transformed.
 #[derive(Debug)]
 pub(super) enum Processor {
@@ -104,7 +107,9 @@ where
     pub(super) fn new(body: B, processor: Processor, limits: Limits, meter: BodyMeter) -> Self {
         // A declared length is only a claim.
         let expected = body.size_hint().lower().min(limits.whole).min(MOST_EXPECTED);
-        let out = SecretBuffer::with_capacity(usize::try_from(expected).unwrap_or_default() * 2 + 512);
+        let expected = usize::try_from(expected).unwrap_or_default();
+        let room = if let Processor::Json(stream) = &processor { stream.room_for(expected) } else { expected };
+        let out = SecretBuffer::with_capacity(room.max(LEAST_ROOM));
         let body = Some(Box::pin(body));
         Self { body, processor, limits, fault: Fault::default(), received: 0, meter, out, trailers: None }
     }
