@@ -213,8 +213,7 @@ async fn a_customer_is_found_by_her_number_and_shown_without_the_index() {
     }
 }
 
-#[tokio::test]
-async fn fields_of_one_index_are_asked_for_together() {
+fn cipher_of_parts() -> FieldCipher {
     let exact = |index: CompoundIndex, field: &str| index.part(field, Normalizer::exact());
     let policy = Policy::builder("customers")
         .field(Field::new("postcode", Tag::Address))
@@ -222,7 +221,61 @@ async fn fields_of_one_index_are_asked_for_together() {
         .compound_index(exact(exact(CompoundIndex::new("place_and_year"), "postcode"), "birth_year"))
         .build()
         .unwrap();
-    let cipher = FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap();
+    FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap()
+}
+
+#[tokio::test]
+async fn a_search_for_all_parts_of_an_index_asks_for_it() {
+    let cipher = cipher_of_parts();
+    let asked = [("postcode", "570123"), ("birth_year", "1980")];
+    let index = cipher.compound_lookup("place_and_year", &asked).unwrap().remove(0);
+    let layer = || FieldEncryptionLayer::new(cipher.clone()).search_path("/customers/search");
+    for (body, seen) in [
+        (r#"{"postcode":"570123","birth_year":"1980"}"#, r#"{"place_and_year":"I"}"#),
+        (
+            r#"{ "birth_year" : "1980" , "a":[1],"postcode": "57\u00301\u00323","b":2 }"#,
+            r#"{  "a":[1],"place_and_year":"I","b":2 }"#,
+        ),
+        (
+            r#"{"or":[{"x":1,"postcode":"570123","birth_year":"1980"},{"postcode":"570123","birth_year":"1980","y":{}}]}"#,
+            r#"{"or":[{"x":1,"place_and_year":"I"},{"place_and_year":"I","y":{}}]}"#,
+        ),
+        (r#"{"a":{}}"#, r#"{"a":{}}"#),
+    ] {
+        for cuts in [&[usize::MAX][..], &[1; 200], &[7, 20]] {
+            let recorder = Recorder::answering(JSON, "[]");
+            let server = Server::axum(layer(), &recorder).await;
+            let request = server.request("POST", "/customers/search").header(CONTENT_TYPE, JSON);
+            let reply = server.send(request.body(Frames::cut(body.as_bytes(), cuts).into_body()).unwrap()).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            assert_eq!(str::from_utf8(recorder.only().bytes()).unwrap(), seen.replace('I', &index));
+        }
+    }
+    let token = cipher.encrypt_value("postcode", "570123").unwrap();
+    for (body, said, code) in [
+        (r#"{"postcode":"570123"}"#.to_owned(), "with the others", "refused"),
+        (r#"{"birth_year":"1980","or":[{"postcode":"570123"}]}"#.to_owned(), "with the others", "refused"),
+        (r#"{"postcode":"570123","postcode":"570124","birth_year":"1980"}"#.to_owned(), "twice", "refused"),
+        (r#"{"postcode":"570123","birth_year":"1980","postcode":"570124"}"#.to_owned(), "with the others", "refused"),
+        (r#"{"postcode":null,"birth_year":"1980"}"#.to_owned(), "text alone", "refused"),
+        (r#"{"postcode":570123,"birth_year":"1980"}"#.to_owned(), "text alone", "refused"),
+        (r#"{"postcode":["570123"],"birth_year":"1980"}"#.to_owned(), "text alone", "refused"),
+        (r#"{"postcode":"","birth_year":"1980"}"#.to_owned(), "have no index", "refused"),
+        (r#"{"place_and_year":"fi1.x"}"#.to_owned(), "cannot be sent", "refused"),
+        (format!(r#"{{"postcode":"{token}","birth_year":"1980"}}"#), "token", "token_submitted"),
+    ] {
+        let recorder = Recorder::answering(JSON, "[]");
+        let server = Server::axum(layer(), &recorder).await;
+        let request = server.request("POST", "/customers/search").header(CONTENT_TYPE, JSON);
+        let detail = server.send(request.body(Body::from(body.clone())).unwrap()).await.refusal(422, code);
+        assert!(detail.contains(said) && !detail.contains("5701"), "{body}: {detail}");
+        assert_eq!(recorder.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn fields_of_one_index_are_asked_for_together() {
+    let cipher = cipher_of_parts();
     let asked = [("postcode", "570123"), ("birth_year", "1980")];
     let index = cipher.compound_lookup("place_and_year", &asked).unwrap().remove(0);
     let seen = async |query: &str| {

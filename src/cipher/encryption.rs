@@ -239,6 +239,9 @@ impl Visitor for Encryption {
             return Err(Error::new(ErrorKind::Refused, message));
         }
         let policy = policy.field(field);
+        if self.kind == Kind::Search && policy.index().is_none() && self.policy().is_part(field) {
+            return self.write_terms_of_parts(field, value, out);
+        }
         if self.kind == Kind::Search {
             return self.write_terms(field, value, out);
         }
@@ -283,7 +286,11 @@ impl Visitor for Encryption {
     fn member(&self, field: FieldIndex) -> Member<'_> {
         let policy = self.cipher.policy();
         let name = if policy.indexed_by(field).is_some() { None } else { policy.field(field).index_name() };
-        name.map_or(Member::Kept, Member::Named)
+        match name {
+            Some(name) => Member::Named(name),
+            None if policy.is_part(field) => self.member_of_parts(field),
+            None => Member::Kept,
+        }
     }
 
     fn sibling(&self, field: FieldIndex) -> Sibling<'_> {
@@ -315,7 +322,7 @@ impl Visitor for Encryption {
     }
 
     fn joins_parts(&self) -> bool {
-        self.kind != Kind::Search && self.policy().compounds().len() > 0
+        self.policy().compounds().len() > 0
     }
 
     fn begin_parts(&mut self) {
@@ -323,7 +330,7 @@ impl Visitor for Encryption {
     }
 
     fn end_parts(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        self.write_compounds(out)
+        if self.kind == Kind::Search { self.check_parts() } else { self.write_compounds(out) }
     }
 
     fn begin_record(&mut self, record: &[u8], is_root: bool) -> Result<(), Error> {

@@ -1,12 +1,12 @@
 //! The parts of indexes of several fields, as the objects that hold them are read.
 
-use std::fmt;
+use std::{fmt, mem};
 
 use zeroize::Zeroizing;
 
 use super::encryption::Encryption;
 use crate::error::{Error, ErrorKind};
-use crate::json;
+use crate::json::{self, Member};
 use crate::policy::FieldIndex;
 
 /// What is known of the objects around the value that is being read, the innermost last.
@@ -87,5 +87,63 @@ impl Encryption {
             }
         }
         Ok(())
+    }
+}
+
+/// What a search asks for by indexes of several fields: the member of the last part becomes that of the index, and those
+/// before it are left out.
+impl Encryption {
+    /// What becomes of the member of a part.
+    pub(super) fn member_of_parts(&self, field: FieldIndex) -> Member<'_> {
+        match self.completed_by(field) {
+            Some(place) => Member::Named(self.cipher().policy().compound_indexes()[place].name().into()),
+            None => Member::Taken,
+        }
+    }
+
+    /// Takes note of a part. Where all parts of an index are there, writes the indexes to ask for, separated by commas.
+    pub(super) fn write_terms_of_parts(
+        &mut self,
+        field: FieldIndex,
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.refuse_token(field, value)?;
+        let completed = self.completed_by(field);
+        self.note_part(field, value)?;
+        let (Some(place), Some(parts)) = (completed, self.objects.last_mut()) else { return Ok(()) };
+        let parts = mem::take(parts);
+        let policy = self.cipher().policy();
+        let compound = &policy.compound_indexes()[place];
+        let texts = compound.parts().iter().map(|(name, _)| {
+            let part = parts.iter().find(|part| policy.field(part.field).name() == name)?;
+            Some((&**name, part.text.as_ref()?.as_str()))
+        });
+        let texts = texts.collect::<Option<Vec<_>>>().ok_or_else(|| {
+            let message = format!("`{}` is searched for by text alone", compound.name());
+            Error::new(ErrorKind::Refused, message)
+        })?;
+        let terms = self.cipher().compound_lookup(compound.name(), &texts).map_err(Error::into_refusal)?;
+        out.push(b'"');
+        out.extend_from_slice(terms.join(",").as_bytes());
+        out.push(b'"');
+        Ok(())
+    }
+
+    /// Refuses the parts of an object of which others are missing.
+    pub(super) fn check_parts(&mut self) -> Result<(), Error> {
+        let Some(part) = self.objects.pop().unwrap_or_default().pop() else { return Ok(()) };
+        let field = self.policy().field(part.field).name();
+        let message = format!(
+            "the search asks for protected field `{field}`, which can only be searched with the others of its index"
+        );
+        Err(Error::new(ErrorKind::Refused, message))
+    }
+
+    /// The index of which `field` is the last part that the object holds.
+    fn completed_by(&self, field: FieldIndex) -> Option<usize> {
+        let noted = self.objects.last()?;
+        let is_there = |other: &FieldIndex| *other == field || noted.iter().any(|part| part.field == *other);
+        self.policy().compounds().position(|(_, fields)| fields.contains(&field) && fields.iter().all(is_there))
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Member<'v> {
     Kept,
     /// It is left out, and its value is not looked at.
     Omitted,
+    /// It is left out, once the visitor has seen its value, for which it writes nothing.
+    Taken,
     /// It stands under this name, which needs no escapes.
     Named(Cow<'v, str>),
 }
@@ -76,9 +78,9 @@ impl Transformer {
         let Members { start, is_first, is_omitted, .. } = &mut self.members;
         match visitor.member(field) {
             Member::Kept => {}
-            Member::Omitted => {
+            member @ (Member::Omitted | Member::Taken) => {
                 out.truncate(*start);
-                *is_omitted = true;
+                *is_omitted = member == Member::Omitted;
                 // The comma behind it goes as well, since there is none before it.
                 around.skips_comma = *is_first;
             }

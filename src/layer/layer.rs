@@ -211,7 +211,7 @@ impl<D> FieldEncryptionLayer<D> {
     }
 
     /// Takes a body that is sent to `path` for a search: a JSON document or a form, in which each member that is a field
-    /// with a blind index becomes one that asks for the index.
+    /// with a blind index becomes one that asks for the index, and all fields of an index of several become one member.
     pub fn search_path(mut self, path: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.settings).searches.bodies.push(path.into());
         self
