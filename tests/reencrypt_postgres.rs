@@ -125,6 +125,12 @@ async fn a_column_of_indexes_follows_the_column_of_its_values() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_column_of_indexes_follows_the_columns_of_its_parts() {
+    table_indexes::a_column_of_indexes_follows_the_columns_of_its_parts(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
 async fn values_are_bound_to_their_rows() {
     table_records::values_are_bound_to_their_rows(TestDatabase::postgres().await).await;
 }

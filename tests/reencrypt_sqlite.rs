@@ -103,6 +103,11 @@ async fn a_column_of_indexes_follows_the_column_of_its_values() {
 }
 
 #[tokio::test]
+async fn a_column_of_indexes_follows_the_columns_of_its_parts() {
+    table_indexes::a_column_of_indexes_follows_the_columns_of_its_parts(TestDatabase::sqlite().await).await;
+}
+
+#[tokio::test]
 async fn values_are_bound_to_their_rows() {
     table_records::values_are_bound_to_their_rows(TestDatabase::sqlite().await).await;
 }

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::encryption::Encryption;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-use super::migration::IndexCell;
+use super::index_cell::IndexCell;
 use crate::error::{Error, ErrorKind};
 use crate::json;
 use crate::policy::FieldIndex;

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
+use super::index_cell::CellValue;
 use super::record_binding::Records;
 use crate::crypto::index_key::INDEX_MARK;
 use crate::crypto::key_id::KeyId;
@@ -39,27 +40,11 @@ pub(crate) enum Finding {
     Unreadable(Option<KeyId>),
 }
 
-/// What is known of the value of one cell.
-pub(crate) enum CellValue {
-    Null,
-    /// Its JSON text.
-    Known(Zeroizing<Vec<u8>>),
-    /// It does not open, or is left in the clear.
-    Unknown,
-}
-
-/// What becomes of a cell that holds a blind index.
-pub(crate) enum IndexCell {
-    Stays,
-    Empty,
-    Holds(String),
-}
-
 /// Moves the values of one row after the other.
 pub(crate) struct Migration {
-    direction: Direction,
+    pub(super) direction: Direction,
     decryption: Decryption,
-    encryption: Encryption,
+    pub(super) encryption: Encryption,
     /// Opens what was encrypted. One of its own, since each keeps the key derived for the last nonce prefix.
     verification: Decryption,
     /// The key that encrypts, and for how long it may be used.
@@ -174,28 +159,6 @@ impl Migration {
         std::mem::replace(&mut self.value, CellValue::Unknown)
     }
 
-    /// Returns what becomes of a cell with the blind index of `value` of `field`, in which `stored` stands.
-    ///
-    /// # Errors
-    ///
-    /// What making an index fails with.
-    pub(crate) fn index_cell(
-        &self,
-        field: FieldIndex,
-        value: &CellValue,
-        stored: Option<&[u8]>,
-    ) -> Result<IndexCell, Error> {
-        let cell = match (self.direction, value) {
-            (Direction::Look, _) | (_, CellValue::Unknown) => IndexCell::Stays,
-            (Direction::Decrypt, _) => IndexCell::Empty,
-            _ if !self.moves_indexes() => IndexCell::Stays,
-            (_, CellValue::Null) => IndexCell::Empty,
-            (_, CellValue::Known(value)) => self.encryption.index_cell(field, value, stored)?,
-        };
-        let is_empty = stored.is_none() && matches!(cell, IndexCell::Empty);
-        Ok(if is_empty { IndexCell::Stays } else { cell })
-    }
-
     /// Moves the tagged values of a document. Returns the document that takes its place, or nothing where it stays.
     ///
     /// # Errors
@@ -219,7 +182,7 @@ impl Migration {
     }
 
     /// Whether blind indexes are made anew, with their values or because their key changed.
-    fn moves_indexes(&self) -> bool {
+    pub(super) fn moves_indexes(&self) -> bool {
         match self.direction {
             Direction::Encrypt => self.decryption.policy().has_indexes(),
             Direction::Reencrypt => self.decryption.has_index_keys() && self.decryption.policy().has_indexes(),

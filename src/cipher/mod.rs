@@ -8,6 +8,8 @@ mod document;
 mod encryption;
 mod field_cipher;
 mod index;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod index_cell;
 mod index_members;
 #[cfg(feature = "layer")]
 mod lists;
@@ -25,7 +27,9 @@ mod wanted;
 pub use field_cipher::FieldCipher;
 pub use index::Lookup;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) use migration::{CellValue, Direction, Finding, IndexCell, Migration};
+pub(crate) use index_cell::{CellValue, IndexCell};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use migration::{Direction, Finding, Migration};
 pub use scope::Scope;
 pub use stream::JsonStream;
 pub use value::{ValueDecryptor, ValueEncryptor};

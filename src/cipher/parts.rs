@@ -5,6 +5,8 @@ use std::{fmt, mem};
 use zeroize::Zeroizing;
 
 use super::encryption::Encryption;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use super::index_cell::IndexCell;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Member};
 use crate::policy::FieldIndex;
@@ -41,11 +43,7 @@ impl Encryption {
                 format!("`{}` stands twice in one object, and its index is one", self.policy().field(field).name());
             return Err(Error::new(ErrorKind::Refused, message));
         }
-        let mut unescaped = Zeroizing::new(Vec::with_capacity(value.len()));
-        let text = value.strip_prefix(b"\"").map(|text| &text[..text.len() - 1]);
-        let is_text = text.is_some_and(|text| json::unescape(text, &mut unescaped));
-        let text = str::from_utf8(&unescaped).ok().filter(|_| is_text).map(|text| Zeroizing::new(text.to_owned()));
-        object.push(Part { field, text });
+        object.push(Part { field, text: text_of(value) });
         Ok(())
     }
 
@@ -87,6 +85,36 @@ impl Encryption {
             }
         }
         Ok(())
+    }
+}
+
+/// The text that `value` stands for in JSON, where it is one.
+fn text_of(value: &[u8]) -> Option<Zeroizing<String>> {
+    let mut unescaped = Zeroizing::new(Vec::with_capacity(value.len()));
+    let text = value.strip_prefix(b"\"").map(|text| &text[..text.len() - 1])?;
+    let is_text = json::unescape(text, &mut unescaped);
+    str::from_utf8(&unescaped).ok().filter(|_| is_text).map(|text| Zeroizing::new(text.to_owned()))
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+impl Encryption {
+    /// Returns what becomes of a cell with the index of several fields at `place`, of which these are the values, and in
+    /// which `stored` stands.
+    pub(super) fn compound_cell(
+        &self,
+        place: usize,
+        values: &[&[u8]],
+        stored: Option<&[u8]>,
+    ) -> Result<IndexCell, Error> {
+        let texts = values.iter().map(|value| text_of(value)).collect::<Option<Vec<_>>>();
+        let Some(texts) = texts else { return Ok(IndexCell::Empty) };
+        let texts: Vec<_> = texts.iter().map(|text| text.as_str()).collect();
+        let made = self.cipher().compound_of(place, &texts).map_err(Error::into_refusal)?;
+        Ok(match made {
+            Some(made) if Some(made.as_bytes()) == stored => IndexCell::Stays,
+            Some(made) => IndexCell::Holds(made),
+            None => IndexCell::Empty,
+        })
     }
 }
 

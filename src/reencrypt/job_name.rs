@@ -58,6 +58,12 @@ fn digest(shape: &Shape) -> String {
                     parts.add_field(&shape.table, field);
                     parts.add(&shape.table.columns[beside].name);
                 }
+                Content::CompoundIndex(place) => {
+                    parts.add("compound index");
+                    let policy = shape.table.cipher.policy();
+                    let name = policy.compound_indexes().get(place).map_or("", |index| index.name());
+                    parts.add(name);
+                }
                 Content::Document => {
                     parts.add("document");
                     parts.add_policy(&shape.table);

@@ -99,8 +99,7 @@ impl Plan {
                 let cell = &row.cells[index];
                 let told = |error| self.in_row(&row, &column.name, error);
                 values.push(CellValue::Null);
-                if let Content::Index(field, beside) = column.content {
-                    let made = migration.index_cell(field, &values[beside], cell.as_bytes());
+                if let Some(made) = self.index_cell(&migration, column.content, &values, cell) {
                     let made = match made.map_err(told)? {
                         IndexCell::Stays => continue,
                         IndexCell::Empty => Cell::Null,
@@ -132,6 +131,26 @@ impl Plan {
             changes.extend(new.map(|new| Change { old: row, new }));
         }
         Ok(Encrypted { changes, key: migration.key() })
+    }
+
+    /// What becomes of the cell of a column that holds indexes; nothing for any other column.
+    fn index_cell(
+        &self,
+        migration: &Migration,
+        content: Content,
+        values: &[CellValue],
+        cell: &Cell,
+    ) -> Option<Result<IndexCell, Error>> {
+        match content {
+            Content::Index(field, beside) => Some(migration.index_cell(field, &values[beside], cell.as_bytes())),
+            Content::CompoundIndex(place) => {
+                let (_, fields) = self.table.cipher.policy().compounds().nth(place)?;
+                let parts = fields.iter().filter_map(|&field| self.table.columns_of(field).next());
+                let parts: Vec<_> = parts.map(|place| &values[place]).collect();
+                Some(migration.compound_cell(place, &parts, cell.as_bytes()))
+            }
+            Content::Field(_) | Content::Document => None,
+        }
     }
 
     /// The key of a row as the id of the record that its values are bound to.

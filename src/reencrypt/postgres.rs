@@ -50,7 +50,7 @@ impl Statements for PgPool {
             };
             let fits = match column.content {
                 Content::Field(_) => matches!(kind.as_str(), "text" | "character varying" | "bytea"),
-                Content::Index(..) => matches!(kind.as_str(), "text" | "character varying"),
+                Content::Index(..) | Content::CompoundIndex(_) => matches!(kind.as_str(), "text" | "character varying"),
                 Content::Document => matches!(kind.as_str(), "text" | "character varying" | "json" | "jsonb"),
             };
             if *is_generated {
@@ -61,7 +61,7 @@ impl Statements for PgPool {
                 return Err(table.fault(message));
             }
             // The modifier of a length is the length and four.
-            let holds_token = !matches!(column.content, Content::Index(..));
+            let holds_token = matches!(column.content, Content::Field(_) | Content::Document);
             if holds_token && (0..SHORTEST_TOKEN + 4).contains(modifier) {
                 let length = modifier - 4;
                 let message = format!(

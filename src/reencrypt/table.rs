@@ -44,6 +44,8 @@ pub(super) enum Content {
     Document,
     /// The blind index of the field whose value stands in the column at this place.
     Index(FieldIndex, usize),
+    /// The index of several fields at this place of the policy.
+    CompoundIndex(usize),
 }
 
 impl Column {
@@ -60,7 +62,7 @@ impl Column {
     ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         match self.content {
             Content::Field(field) => migration.cell(field, cell, is_binary),
-            Content::Index(..) => Ok(None),
+            Content::Index(..) | Content::CompoundIndex(_) => Ok(None),
             Content::Document => migration.document(cell).or_else(|error| {
                 if !migration.leaves_alone(&error) {
                     return Err(error);
@@ -120,7 +122,7 @@ impl EncryptedTable {
         let place = self.columns.iter().position(|other| other.name == column);
         let field = place.and_then(|place| match self.columns[place].content {
             Content::Field(field) => self.cipher.policy().field(field).index_name().map(|_| (field, place)),
-            Content::Document | Content::Index(..) => None,
+            Content::Document | Content::Index(..) | Content::CompoundIndex(_) => None,
         });
         let Some((field, place)) = field else {
             let message = format!("there is no column `{column}` with a field that has a blind index");
@@ -128,6 +130,60 @@ impl EncryptedTable {
         };
         self.columns.push(Column { name: name.into(), content: Content::Index(field, place) });
         Ok(self)
+    }
+
+    /// Adds a column of text that holds the blind index of several fields which the policy calls `index`. Each of them has
+    /// one column, which was added before. What a job does with it is as with [`index_column`](Self::index_column); it is
+    /// empty where one of the values is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidValue`] where the policy has no such index, or not each of its fields has one column.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// # use fieldseal::policy::{CompoundIndex, Normalizer};
+    /// # use fieldseal::{Field, FieldCipher, Policy, Tag};
+    /// use fieldseal::reencrypt::EncryptedTable;
+    ///
+    /// # let exact = Normalizer::exact;
+    /// let index = CompoundIndex::new("place_and_year").part("postcode", exact()).part("birth_year", exact());
+    /// # let policy = Policy::builder("customers")
+    /// #     .field(Field::new("postcode", Tag::Address))
+    /// #     .field(Field::new("birth_year", Tag::DateOfBirth))
+    /// #     .compound_index(index)
+    /// #     .build()?;
+    /// # let keys = || Ok::<_, fieldseal::Error>(Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// # let cipher = FieldCipher::new(policy, keys()?).with_index_keys(keys()?)?;
+    /// let table = EncryptedTable::new("customers", cipher)
+    ///     .column("postcode", "postcode")?
+    ///     .column("born", "birth_year")?
+    ///     .compound_index_column("place_and_year", "place_and_year")?;
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn compound_index_column(mut self, name: impl Into<String>, index: &str) -> Result<Self, Error> {
+        let policy = self.cipher.policy();
+        let fault = |message| Err(Error::new(ErrorKind::InvalidValue, message));
+        let Some((place, (_, fields))) = policy.compounds().enumerate().find(|(_, (other, _))| other.name() == index)
+        else {
+            return fault(format!("the policy has no index `{index}` of several fields"));
+        };
+        if let Some(&field) = fields.iter().find(|&&field| self.columns_of(field).count() != 1) {
+            let field = policy.field(field).name();
+            return fault(format!(
+                "index `{index}` needs one column of each of its fields, and of `{field}` there is not one"
+            ));
+        }
+        self.columns.push(Column { name: name.into(), content: Content::CompoundIndex(place) });
+        Ok(self)
+    }
+
+    /// The places of the columns that hold `field` alone.
+    pub(super) fn columns_of(&self, field: FieldIndex) -> impl Iterator<Item = usize> {
+        let holds = move |column: &Column| matches!(column.content, Content::Field(other) if other == field);
+        (0..).zip(&self.columns).filter(move |(_, column)| holds(column)).map(|(place, _)| place)
     }
 
     /// Adds a column of text, JSON or JSONB that holds a document, whose tagged values are where the paths of the
@@ -145,7 +201,7 @@ impl EncryptedTable {
         let holds = |column: &Column, name: &str| match column.content {
             Content::Field(field) => self.cipher.policy().field(field).name() == name,
             Content::Document => true,
-            Content::Index(..) => false,
+            Content::Index(..) | Content::CompoundIndex(_) => false,
         };
         let is_left_out = |name: &&str| !self.columns.iter().any(|column| holds(column, name));
         self.cipher.policy().fields().iter().map(Field::name).filter(is_left_out).collect()

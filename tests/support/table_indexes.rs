@@ -73,21 +73,25 @@ pub(crate) async fn an_index_comes_moves_and_goes_with_its_value(database: TestD
     assert_eq!(profiles().await, before);
 }
 
+fn cipher_of_parts(index_key: u8) -> FieldCipher {
+    let exact = |index: CompoundIndex, field: &str| index.part(field, Normalizer::exact());
+    let policy = Policy::builder("customers")
+        .field(Field::new("postcode", Tag::Address))
+        .field(Field::new("year", Tag::DateOfBirth))
+        .compound_index(exact(exact(CompoundIndex::new("both"), "postcode"), "year"))
+        .build()
+        .unwrap();
+    FieldCipher::new(policy, keys(1)).with_index_keys(keys(index_key)).unwrap()
+}
+
+fn term_of_parts(index_key: u8, postcode: &str) -> String {
+    let values = [("postcode", postcode), ("year", "1980")];
+    cipher_of_parts(index_key).compound_lookup("both", &values).unwrap().remove(0)
+}
+
 pub(crate) async fn an_index_of_several_fields_moves_with_them(database: TestDatabase) {
-    let cipher = |index_key: u8| {
-        let exact = |index: CompoundIndex, field: &str| index.part(field, Normalizer::exact());
-        let policy = Policy::builder("customers")
-            .field(Field::new("postcode", Tag::Address))
-            .field(Field::new("year", Tag::DateOfBirth))
-            .compound_index(exact(exact(CompoundIndex::new("both"), "postcode"), "year"))
-            .build()
-            .unwrap();
-        FieldCipher::new(policy, keys(1)).with_index_keys(keys(index_key)).unwrap()
-    };
-    let table = |index_key: u8| EncryptedTable::new("people", cipher(index_key)).document("profile");
-    let term = |index_key: u8| {
-        cipher(index_key).compound_lookup("both", &[("postcode", "570123"), ("year", "1980")]).unwrap().remove(0)
-    };
+    let table = |index_key: u8| EncryptedTable::new("people", cipher_of_parts(index_key)).document("profile");
+    let term = |index_key: u8| term_of_parts(index_key, "570123");
     let kind = if database.is_postgres() { "JSONB" } else { "TEXT" };
     database.run(&format!("CREATE TABLE people (id INTEGER PRIMARY KEY, profile {kind})")).await;
     let plain = [r#"{"year": "1980", "a": 1, "postcode": "570123"}"#, r#"{"b": [{"postcode": "570123"}]}"#];
@@ -163,4 +167,45 @@ pub(crate) async fn a_column_of_indexes_follows_the_column_of_its_values(databas
     for column in ["name", "profile"] {
         assert!(EncryptedTable::new("people", cipher(2)).document("profile").index_column("i", column).is_err());
     }
+}
+
+pub(crate) async fn a_column_of_indexes_follows_the_columns_of_its_parts(database: TestDatabase) {
+    let columns = "id INTEGER PRIMARY KEY, code TEXT, both_index TEXT, year TEXT";
+    database.run(&format!("CREATE TABLE people ({columns})")).await;
+    let rows = "(1, '570123', NULL, '1980'), (2, NULL, 'stale', '1980'), (3, '570124', 'stale', '1980'), (4, '', NULL, '1980')";
+    database.run(&format!("INSERT INTO people VALUES {rows}")).await;
+    let with = |index_key| {
+        let table = EncryptedTable::new("people", cipher_of_parts(index_key));
+        let table = table.column("year", "year").unwrap().column("code", "postcode").unwrap();
+        table.compound_index_column("both_index", "both").unwrap()
+    };
+    let indexes = async || database.column("both_index", "people", "id").await.into_values().collect::<Vec<_>>();
+    let values = async || database.column("code", "people", "id").await.into_values().collect::<Vec<_>>();
+    let pool = || database.pool();
+    let made = |key| [Some(term_of_parts(key, "570123")), None, Some(term_of_parts(key, "570124")), None];
+    let before = values().await;
+    assert_eq!(Job::encrypt_plaintext(with(2)).run(pool().await).await.unwrap().moved(), 4);
+    assert_eq!(indexes().await, made(2));
+    let stored = values().await;
+    assert_eq!(Job::reencrypt(with(2)).run(pool().await).await.unwrap().moved(), 0);
+    assert_eq!(Job::reencrypt(with(3)).run(pool().await).await.unwrap().moved(), 2);
+    assert_eq!((indexes().await, values().await), (made(3).to_vec(), stored));
+
+    // One part that does not open keeps the index of all.
+    let broken =
+        format!("INSERT INTO people SELECT 9, 'fs1.{}', 'fi1.x', year FROM people WHERE id = 1", "A".repeat(108));
+    database.run(&broken).await;
+    Job::reencrypt(with(2)).run(pool().await).await.unwrap();
+    assert_eq!(indexes().await[4].as_deref(), Some("fi1.x"));
+    database.run("DELETE FROM people WHERE id = 9").await;
+
+    Job::dangerous_decrypt_to_plaintext(with(2)).run(pool().await).await.unwrap();
+    assert_eq!((indexes().await, values().await), (vec![None; 4], before));
+    let table = || EncryptedTable::new("people", cipher_of_parts(2)).column("code", "postcode").unwrap();
+    let fault = |table: EncryptedTable| table.compound_index_column("i", "both").unwrap_err().to_string();
+    assert!(fault(table()).contains("of `year` there is not one"));
+    assert!(fault(table().document("profile")).contains("of `year` there is not one"));
+    let twice = table().column("year", "year").unwrap().column("year_2", "year").unwrap();
+    assert!(fault(twice).contains("of `year` there is not one"));
+    assert!(table().compound_index_column("i", "other").is_err());
 }

@@ -230,6 +230,10 @@ pub(crate) struct TableArguments {
     /// A column that holds the blind index of the value in one of --column: INDEX=COLUMN.
     #[arg(long = "index-column", value_name = "INDEX=COLUMN")]
     pub(crate) index_columns: Vec<String>,
+    /// A column that holds a blind index of several fields, each of which stands in one of --column: COLUMN=INDEX, or both
+    /// in one word where they are called alike.
+    #[arg(long = "compound-index-column", value_name = "COLUMN=INDEX")]
+    pub(crate) compound_index_columns: Vec<String>,
     /// A column that holds a JSON document.
     #[arg(long = "document", value_name = "COLUMN")]
     pub(crate) documents: Vec<String>,

@@ -184,6 +184,10 @@ impl TableArguments {
             let (index, column) = column.split_once('=').ok_or_else(usage)?;
             table = table.index_column(index, column)?;
         }
+        for column in &self.compound_index_columns {
+            let (column, index) = column.split_once('=').unwrap_or((column, column));
+            table = table.compound_index_column(column, index)?;
+        }
         Ok(self.documents.iter().fold(table, EncryptedTable::document))
     }
 
