@@ -146,3 +146,16 @@ async fn a_client_is_told_which_field_and_rule() {
         assert_eq!(status == 422, answer.contains(r#""code":"invalid""#), "{answer}");
     }
 }
+
+#[cfg(all(feature = "normal-forms", feature = "toml"))]
+#[test]
+fn a_word_that_mixes_scripts_is_refused() {
+    let policy = Policy::from_toml(
+        "collection = \"customers\"\n[fields]\nname = { tag = \"name\", validate = { one_script_per_word = true } }",
+    );
+    let cipher = FieldCipher::new(policy.unwrap(), keys(7));
+    cipher.encrypt_json(r#"{"name":"陈伟明 Tan Wei-Ming"}"#.as_bytes()).unwrap();
+    let error = cipher.encrypt_json("{\"name\":\"T\u{430}n Wei Ming\"}".as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Validation);
+    assert!(error.to_string().ends_with("has a word that mixes scripts"), "{error}");
+}

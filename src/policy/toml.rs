@@ -97,7 +97,7 @@ impl Policy {
     ///     [fields.member_no]
     ///     tag = "national_id"
     ///     index = { normal_form = "exact" }                 # also name, bits, classes, accept_frequency_leak
-    ///     validate = { required = true, max_length = 20 }   # also min_length, plain_text, normal_form, canonical
+    ///     validate = { required = true, max_length = 20 }   # also min_length, plain_text, one_script_per_word, normal_form, canonical
     ///     mask = "hidden"
     ///
     ///     [fields.nickname]

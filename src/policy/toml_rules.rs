@@ -26,6 +26,8 @@ pub(super) struct ValidationEntry {
     required: bool,
     #[serde(default)]
     plain_text: bool,
+    #[serde(default)]
+    one_script_per_word: bool,
     min_length: Option<usize>,
     max_length: Option<usize>,
     normal_form: Option<String>,
@@ -54,7 +56,7 @@ impl IndexEntry {
 impl ValidationEntry {
     /// Adds the rules to `field`, the cheapest first, or says what is wrong with them.
     pub(super) fn add_to(self, field: Field) -> Result<Field, String> {
-        let Self { required, plain_text, min_length, max_length, normal_form, canonical } = self;
+        let Self { required, plain_text, one_script_per_word, min_length, max_length, normal_form, canonical } = self;
         let mut validation = Validation::new();
         if required {
             validation = validation.required();
@@ -68,6 +70,9 @@ impl ValidationEntry {
         if plain_text {
             validation = validation.plain_text();
         }
+        if one_script_per_word {
+            validation = with_one_script_per_word(validation)?;
+        }
         if let Some(form) = normal_form {
             validation = validation.normal_form(normalizer(&form)?);
         }
@@ -76,6 +81,17 @@ impl ValidationEntry {
         }
         Ok(field.validate(validation))
     }
+}
+
+#[cfg(feature = "normal-forms")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
+fn with_one_script_per_word(validation: Validation) -> Result<Validation, String> {
+    Ok(validation.one_script_per_word())
+}
+
+#[cfg(not(feature = "normal-forms"))]
+fn with_one_script_per_word(_: Validation) -> Result<Validation, String> {
+    Err("`one_script_per_word` needs the feature `normal-forms`".to_owned())
 }
 
 /// Finds a mask by the name of its function.

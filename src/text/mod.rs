@@ -18,6 +18,8 @@ mod numbering_plan;
 #[cfg(feature = "normal-forms")]
 mod phone;
 mod plain;
+#[cfg(feature = "normal-forms")]
+mod script;
 mod validation;
 #[cfg(feature = "normal-forms")]
 mod vectors;

@@ -35,6 +35,8 @@ enum Rule {
     NormalForm(Normalizer),
     Canonical(Normalizer),
     PlainText,
+    #[cfg(feature = "normal-forms")]
+    OneScriptPerWord,
     Check(Cow<'static, str>, Arc<Function>),
 }
 
@@ -53,6 +55,9 @@ pub(crate) enum Reason {
     NormalForm(String),
     /// It holds a character that is not plain text.
     NotPlainText,
+    /// A word of it mixes scripts.
+    #[cfg(feature = "normal-forms")]
+    MixedScripts,
     /// It fails the check of this name.
     Check(Cow<'static, str>),
 }
@@ -138,7 +143,8 @@ impl Validation {
     /// Refuses a text with control characters, line breaks among them, bidirectional embeddings, overrides and isolates
     /// (UAX #9), or noncharacters: what makes a screen or a log show something else than is stored.
     ///
-    /// Names may mix scripts, and marks of direction and joiners are plain text.
+    /// Names may mix scripts, unless [`one_script_per_word`](Self::one_script_per_word) is called too, and marks of
+    /// direction and joiners are plain text.
     ///
     /// # Example
     ///
@@ -150,6 +156,25 @@ impl Validation {
     #[must_use]
     pub fn plain_text(self) -> Self {
         self.with(Rule::PlainText)
+    }
+
+    /// Refuses a text with a word that mixes scripts (UTS #39, section 5.1), such as `Tаn` with the Cyrillic `а`: it looks
+    /// like another one, and is not found by it. Words of different scripts may stand beside each other, and Japanese,
+    /// Korean and Chinese words are of all scripts that their language is written in.
+    ///
+    /// It tells no two names apart that look alike as a whole, such as one written in Cyrillic letters only.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::policy::Validation;
+    ///
+    /// let name = Validation::new().plain_text().one_script_per_word();
+    /// ```
+    #[cfg(feature = "normal-forms")]
+    #[must_use]
+    pub fn one_script_per_word(self) -> Self {
+        self.with(Rule::OneScriptPerWord)
     }
 
     /// Refuses a text that `passes` does not let pass. The message holds `name`.
@@ -211,6 +236,10 @@ impl Rule {
             }
             Self::MaxLength(most) if text.chars().nth(*most).is_some() => Err(Reason::Longer(*most)),
             Self::PlainText if !text.chars().all(is_plain) => Err(Reason::NotPlainText),
+            #[cfg(feature = "normal-forms")]
+            Self::OneScriptPerWord if !super::script::is_one_per_word(&text) => Err(Reason::MixedScripts),
+            #[cfg(feature = "normal-forms")]
+            Self::OneScriptPerWord => Ok(text),
             Self::Check(name, passes) if !passes(&text) => Err(Reason::Check(name.clone())),
             Self::NormalForm(normalizer) => normal_form(normalizer, &text).map(|_| text),
             Self::Canonical(normalizer) => normal_form(normalizer, &text).map(Cow::Owned),
@@ -236,6 +265,8 @@ impl fmt::Display for Reason {
             Self::Blank => f.write_str("is blank"),
             Self::NormalForm(fault) => f.write_str(fault),
             Self::NotPlainText => f.write_str("holds a control character, or one that turns the direction of text"),
+            #[cfg(feature = "normal-forms")]
+            Self::MixedScripts => f.write_str("has a word that mixes scripts"),
             Self::Check(name) => write!(f, "fails the check `{name}`"),
         }
     }
@@ -249,6 +280,8 @@ impl fmt::Debug for Rule {
             Self::NormalForm(normalizer) => f.debug_tuple("NormalForm").field(normalizer).finish(),
             Self::Canonical(normalizer) => f.debug_tuple("Canonical").field(normalizer).finish(),
             Self::PlainText => f.write_str("PlainText"),
+            #[cfg(feature = "normal-forms")]
+            Self::OneScriptPerWord => f.write_str("OneScriptPerWord"),
             Self::Check(name, _) => f.debug_tuple("Check").field(name).finish(),
         }
     }
