@@ -466,6 +466,12 @@ fn blind_indexes_come_move_and_go_by_commands() {
     assert_eq!(token(&after), token(&before));
     assert!(index(after.as_bytes()).starts_with("fi1.") && index(after.as_bytes()) != first);
     assert_eq!(in_column(), index(after.as_bytes()));
+
+    let old = fs::read(place.path("index.json")).unwrap();
+    place.run(&["keys", "add", "--keyring=index.json", "--witness=index-seen"]);
+    fs::write(place.path("index.json"), old).unwrap();
+    let witnessed = [&["scan", keys, "--index-witness=index-seen"], &table[..]].concat();
+    assert!(place.refused(&witnessed, 1).contains("an old copy was put back"));
 }
 
 #[test]

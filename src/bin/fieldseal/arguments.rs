@@ -206,6 +206,9 @@ pub(crate) struct IndexArguments {
     /// --kek.
     #[arg(long, env = "FIELDSEAL_INDEX_KEYRING", value_name = "FILE")]
     pub(crate) index_keyring: Option<String>,
+    /// The file that remembers the latest revision of that keyring: like --witness, and another file.
+    #[arg(long, env = "FIELDSEAL_INDEX_WITNESS", value_name = "FILE")]
+    pub(crate) index_witness: Option<PathBuf>,
 }
 
 /// A table and what opens it.

@@ -14,11 +14,7 @@ use crate::kek;
 impl KeyringArguments {
     pub(crate) async fn store(&self) -> Result<Box<dyn KeyringStore>, Failure> {
         let missing = || Failure::Usage("which keyring? Give --keyring FILE, or set FIELDSEAL_KEYRING".to_owned());
-        let store = store(self.keyring.as_deref().ok_or_else(missing)?).await?;
-        Ok(match &self.witness {
-            Some(path) => Box::new(Witness::new(store, path)),
-            None => store,
-        })
+        witnessed(self.keyring.as_deref().ok_or_else(missing)?, self.witness.as_deref()).await
     }
 
     /// Makes the table of a keyring in PostgreSQL where there is none.
@@ -73,7 +69,7 @@ impl KeyringArguments {
     pub(crate) async fn cipher(
         &self,
         policy: &Path,
-        IndexArguments { index_keyring }: &IndexArguments,
+        IndexArguments { index_keyring, index_witness }: &IndexArguments,
         tenant: Option<&str>,
     ) -> Result<FieldCipher, Failure> {
         let text = fs::read_to_string(policy)
@@ -84,7 +80,8 @@ impl KeyringArguments {
         tokio::spawn(keys.keep_fresh(tokio::time::sleep));
         let mut cipher = FieldCipher::new(policy, keys);
         if let Some(index_keyring) = index_keyring {
-            let keys = Keys::open(store(index_keyring).await?, self.services().await?).await?;
+            let store = witnessed(index_keyring, index_witness.as_deref()).await?;
+            let keys = Keys::open(store, self.services().await?).await?;
             tokio::spawn(keys.keep_fresh(tokio::time::sleep));
             cipher = cipher.with_index_keys(keys)?;
         }
@@ -106,6 +103,15 @@ impl IndexArguments {
         }
         Ok(())
     }
+}
+
+/// The keyring, and the file that remembers its latest revision where there is one.
+async fn witnessed(keyring: &str, witness: Option<&Path>) -> Result<Box<dyn KeyringStore>, Failure> {
+    let store = store(keyring).await?;
+    Ok(match witness {
+        Some(path) => Box::new(Witness::new(store, path)),
+        None => store,
+    })
 }
 
 /// The keyring in a file, or in PostgreSQL.
