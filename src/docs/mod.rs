@@ -1,10 +1,32 @@
-//! Pages for readers of the documentation. There is no code here.
+//! Guides, one for each way of use, and the formats to the byte. There is no code here.
 
-#[doc = include_str!("index.md")]
-pub mod index {}
+#[cfg(feature = "layer")]
+#[doc = include_str!("service.md")]
+pub mod service {}
+
+#[cfg(feature = "layer")]
+#[doc = include_str!("client.md")]
+pub mod client {}
+
+#[doc = include_str!("standalone.md")]
+pub mod standalone {}
+
+#[cfg(feature = "layer")]
+#[doc = include_str!("search.md")]
+pub mod search {}
+
+#[cfg(feature = "layer")]
+#[doc = include_str!("migration.md")]
+pub mod migration {}
+
+#[doc = include_str!("rotation.md")]
+pub mod rotation {}
+
+#[doc = include_str!("comparison.md")]
+pub mod comparison {}
 
 #[doc = include_str!("token.md")]
 pub mod token {}
 
-#[doc = include_str!("rotation.md")]
-pub mod rotation {}
+#[doc = include_str!("index.md")]
+pub mod index {}
