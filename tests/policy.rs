@@ -240,7 +240,9 @@ fn a_path_outside_the_subset_is_refused_at_its_character() {
         ("$[01]", 5),
         ("$[0,1]", 4),
         ("$[1:2]", 4),
-        ("$[:]", 3),
+        ("$[:", 4),
+        ("$[::2]", 4),
+        ("$[:2]", 4),
         ("$['a','b']", 6),
         ("$[*,0]", 4),
         ("$[?@.a]", 3),
@@ -330,6 +332,17 @@ fn a_wildcard_selects_every_member_and_every_element() {
     assert_eq!(seen(&[("f", "$.*.*.x")], document), r#"{"a":{"x":1,"y":[2,3]},"b":[4,{"x":<f>}]}"#);
     assert_eq!(seen(&[("f", "$.b[*].x")], document), r#"{"a":{"x":1,"y":[2,3]},"b":[4,{"x":<f>}]}"#);
     assert_eq!(seen(&[("f", "$.*")], r#"{"":1,"\ud800":2,"a":3}"#), r#"{"":<f>,"\ud800":<f>,"a":<f>}"#);
+}
+
+#[test]
+fn a_slice_selects_elements_and_no_members() {
+    let document = r#"{"a":{"x":1,"y":[2,3]},"b":[4,{"x":5}],"x":6}"#;
+    assert_eq!(seen(&[("f", "$.*[:]")], document), r#"{"a":{"x":1,"y":[2,3]},"b":[<f>,<f>],"x":6}"#);
+    assert_eq!(seen(&[("f", "$.b[ : ].x")], document), r#"{"a":{"x":1,"y":[2,3]},"b":[4,{"x":<f>}],"x":6}"#);
+    assert_eq!(seen(&[("f", "$[:].x")], document), document);
+    assert_eq!(seen(&[("f", "$[:].x"), ("g", "$.x")], document), document.replace("\"x\":6", "\"x\":<g>"));
+    assert_eq!(seen(&[("f", "$[:].x"), ("g", "$.x")], r#"[{"x":1},{"y":{"x":2}}]"#), r#"[{"x":<f>},{"y":{"x":2}}]"#);
+    assert_eq!(seen(&[("f", "$..[:]")], r#"{"a":[1,{"b":[2]}]}"#), r#"{"a":[<f>,<f>]}"#);
 }
 
 #[test]

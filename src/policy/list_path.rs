@@ -25,8 +25,9 @@ impl ListPath {
         let fault = |what: &str| Error::new(ErrorKind::Policy, format!("`{text}` is no path of a list: {what}"));
         let mut segments = Path::parse(text).map_err(|error| fault(error.message))?.segments;
         let end = segments.pop();
-        if end != Some(Segment { descendant: false, selector: Selector::Wildcard }) {
-            return Err(fault("it ends in `[*]`"));
+        let is_list = |end: Segment| !end.descendant && matches!(end.selector, Selector::Wildcard | Selector::Elements);
+        if !end.is_some_and(is_list) {
+            return Err(fault("it ends in `[*]` or `[:]`"));
         }
         let name = |segment| match segment {
             Segment { descendant: false, selector: Selector::Name(name) } => Ok(name),
@@ -51,6 +52,7 @@ mod tests {
             ("$.items[*]", &["items"]),
             ("$.data['by page'][*]", &["data", "by page"]),
             ("$.items.*", &["items"]),
+            ("$.items[:]", &["items"]),
         ] {
             assert_eq!(ListPath::parse(text).unwrap().names(), names, "{text}");
         }

@@ -8,9 +8,10 @@
 //! | child | `.name`, `['name']`, `["name"]` | the member of that name, compared after unescaping, case-sensitive |
 //! | index | `[0]` | the element at that place, from the start |
 //! | wildcard | `.*`, `[*]` | every member or element |
+//! | slice | `[:]` | every element of an array, and no member of an object |
 //! | descendant | `..name`, `..[0]`, `..*` | the same at every depth |
 //!
-//! Filters, slices, unions, negative indexes and functions are refused: a document is read once, as it passes.
+//! Filters, slices with bounds, unions, negative indexes and functions are refused: a document is read once, as it passes.
 //!
 //! # Limits
 //!

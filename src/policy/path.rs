@@ -22,6 +22,8 @@ pub(super) struct Segment {
 pub(super) enum Selector {
     Name(String),
     Index(u32),
+    /// The elements of an array, and no members of an object.
+    Elements,
     Wildcard,
 }
 
@@ -103,6 +105,11 @@ impl Parser<'_> {
             Some((_, '*')) => {
                 self.rest.next();
                 Selector::Wildcard
+            }
+            // RFC 9535, section 2.3.4: a slice with nothing said of its bounds.
+            Some((_, ':')) => {
+                self.rest.next();
+                Selector::Elements
             }
             Some((_, '0'..='9')) => self.index()?,
             _ => return Err(self.error(SUBSET)),

@@ -107,23 +107,6 @@ pub(super) fn mask(name: &str) -> Result<Mask, String> {
     })
 }
 
-/// Finds a normal form by its name, without its version: `exact`, and with the feature `normal-forms` also `email`,
-/// `phone:SG` or another region, `name` and `text`.
 pub(super) fn normalizer(name: &str) -> Result<Normalizer, String> {
-    if name == "exact" {
-        return Ok(Normalizer::exact());
-    }
-    #[cfg(feature = "normal-forms")]
-    {
-        let found = match name.split_once(':') {
-            None if name == "email" => Normalizer::email(),
-            None if name == "name" => Normalizer::name(),
-            None if name == "text" => Normalizer::text(),
-            Some(("phone", region)) => Normalizer::phone(region),
-            _ => return Err(format!("there is no normal form `{name}`; use exact, email, phone:SG, name or text")),
-        };
-        found.map_err(|error| error.to_string())
-    }
-    #[cfg(not(feature = "normal-forms"))]
-    Err(format!("the normal form `{name}` needs the feature `normal-forms`, or there is none; this build has exact"))
+    Normalizer::by_name(name).map_err(|error| error.to_string())
 }

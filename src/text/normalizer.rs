@@ -61,6 +61,40 @@ impl Normalizer {
         Self::new("exact@1", Form::Exact)
     }
 
+    /// Finds a normalizer by its name, without its version: `exact`, and with the feature `normal-forms` also `email`,
+    /// `name`, `text`, and `phone:SG` or another region.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`] where there is none.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::policy::Normalizer;
+    ///
+    /// assert_eq!(Normalizer::by_name("exact")?.id(), "exact@1");
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn by_name(name: &str) -> Result<Self, Error> {
+        if name == "exact" {
+            return Ok(Self::exact());
+        }
+        #[cfg(feature = "normal-forms")]
+        let message = match name.split_once(':') {
+            None if name == "email" => return Self::email(),
+            None if name == "name" => return Self::name(),
+            None if name == "text" => return Self::text(),
+            Some(("phone", region)) => return Self::phone(region),
+            _ => format!("there is no normal form `{name}`; use exact, email, phone:SG, name or text"),
+        };
+        #[cfg(not(feature = "normal-forms"))]
+        let message = format!(
+            "the normal form `{name}` needs the feature `normal-forms`, or there is none; this build has exact"
+        );
+        Err(Error::new(ErrorKind::Policy, message))
+    }
+
     /// Returns a normalizer of the user's own: `normalize` gives the normal form, or nothing for a text that has none.
     ///
     /// It must give the same for the same text for as long as anything is indexed under `version`, and its own normal
