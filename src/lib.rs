@@ -24,7 +24,11 @@ mod timestamp;
 
 pub use cipher::{FieldCipher, JsonStream, Lookup, Scope, ValueDecryptor, ValueEncryptor};
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "derive")]
+pub use fieldseal_derive::Pii;
 #[cfg(feature = "layer")]
 pub use layer::FieldEncryptionLayer;
+#[cfg(feature = "derive")]
+pub use policy::Pii;
 pub use policy::{Field, Policy, Tag};
 pub use timestamp::Timestamp;

@@ -11,6 +11,10 @@ pub mod client {}
 #[doc = include_str!("standalone.md")]
 pub mod standalone {}
 
+#[cfg(feature = "derive")]
+#[doc = include_str!("derive.md")]
+pub mod derive {}
+
 #[cfg(feature = "layer")]
 #[doc = include_str!("search.md")]
 pub mod search {}

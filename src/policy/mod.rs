@@ -26,6 +26,8 @@ mod lint;
 #[cfg(feature = "layer")]
 mod list_path;
 mod path;
+#[cfg(feature = "derive")]
+mod pii;
 #[expect(clippy::module_inception, reason = "the noun of this folder")]
 mod policy;
 mod record_binding;
@@ -43,6 +45,8 @@ pub use field::Field;
 pub(crate) use field::FieldIndex;
 #[cfg(feature = "layer")]
 pub(crate) use list_path::ListPath;
+#[cfg(feature = "derive")]
+pub use pii::{Pii, PiiPlaces};
 pub use policy::{Policy, PolicyBuilder};
 pub use record_binding::RecordBinding;
 pub use reveal::{Reveal, Shown};

@@ -1,0 +1,7 @@
+#[derive(fieldseal::Pii)]
+struct Customer {
+    #[pii(phone, index)]
+    phone: String,
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[derive(fieldseal::Pii)]
+struct Customer {
+    #[pii(index)]
+    phone: String,
+}
+
+fn main() {}

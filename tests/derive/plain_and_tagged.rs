@@ -1,0 +1,7 @@
+#[derive(fieldseal::Pii)]
+struct Customer {
+    #[pii(plain, phone)]
+    phone: String,
+}
+
+fn main() {}

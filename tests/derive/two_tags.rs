@@ -1,0 +1,7 @@
+#[derive(fieldseal::Pii)]
+struct Customer {
+    #[pii(phone, email)]
+    phone: String,
+}
+
+fn main() {}

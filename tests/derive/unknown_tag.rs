@@ -1,0 +1,7 @@
+#[derive(fieldseal::Pii)]
+struct Customer {
+    #[pii(telephone)]
+    phone: String,
+}
+
+fn main() {}
