@@ -19,10 +19,12 @@ pub mod policy;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod reencrypt;
 mod secret;
+#[cfg(any(feature = "diesel", feature = "sea-orm", feature = "sqlx"))]
+pub mod sql;
 mod text;
 mod timestamp;
 
-pub use cipher::{FieldCipher, JsonStream, Lookup, Scope, ValueDecryptor, ValueEncryptor};
+pub use cipher::{FieldCipher, JsonStream, Lookup, Scope, Sealed, ValueDecryptor, ValueEncryptor};
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "derive")]
 pub use fieldseal_derive::Pii;

@@ -10,6 +10,7 @@ const LONGEST_FILE: usize = 400;
 /// What each module may import beside itself: a module, or a part of one.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layer", &["cipher", "json", "keys", "policy", "crypto", "audit", "metrics", "secret", "error"]),
+    ("sql", &["cipher", "error"]),
     ("reencrypt", &["cipher", "keys", "policy", "crypto::key_id", "crypto::random", "error"]),
     ("cipher", &["json", "keys", "policy", "text", "crypto", "audit", "metrics", "secret", "timestamp", "error"]),
     ("json", &["policy", "secret", "error"]),

@@ -19,6 +19,7 @@ mod parts;
 mod record;
 mod record_binding;
 mod scope;
+mod sealed;
 mod stream;
 mod validation;
 mod value;
@@ -31,7 +32,10 @@ pub(crate) use index_cell::{CellValue, IndexCell};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use migration::{Direction, Finding, Migration};
 pub use scope::Scope;
+pub use sealed::Sealed;
 pub use stream::JsonStream;
 pub use value::{ValueDecryptor, ValueEncryptor};
+#[cfg(any(feature = "diesel", feature = "sea-orm", feature = "sqlx"))]
+pub(crate) use value::{binary_token, text_token};
 #[cfg(feature = "layer")]
 pub(crate) use wanted::Wanted;

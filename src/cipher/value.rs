@@ -161,6 +161,20 @@ impl ValueDecryptor {
     }
 }
 
+/// Returns a token in binary form, whichever it comes in; nothing where it is none by its syntax.
+#[cfg(any(feature = "diesel", feature = "sea-orm", feature = "sqlx"))]
+pub(crate) fn binary_token(token: &[u8]) -> Option<Vec<u8>> {
+    token::to_binary(token)
+}
+
+/// Returns a token in text form, whichever it comes in; nothing where it is none by its syntax.
+#[cfg(any(feature = "diesel", feature = "sea-orm", feature = "sqlx"))]
+pub(crate) fn text_token(token: &[u8]) -> Option<String> {
+    let mut text = Vec::new();
+    token::write_text(&token::to_binary(token)?, &mut text);
+    String::from_utf8(text).ok()
+}
+
 fn index_of(policy: &Policy, field: &str) -> Result<FieldIndex, Error> {
     policy
         .field_named(field)

@@ -83,6 +83,15 @@ pub(crate) fn recognize(text: &[u8]) -> Option<KeyId> {
     Token::parse(buffer.as_mut_slice()).map(|token| token.key_id())
 }
 
+/// Returns `token` in binary form, whichever it comes in; nothing where it is none by its syntax.
+#[cfg(any(feature = "diesel", feature = "sea-orm", feature = "sqlx"))]
+pub(crate) fn to_binary(token: &[u8]) -> Option<Vec<u8>> {
+    let mut buffer = SecretBuffer::default();
+    let is_read = read(token, &mut buffer);
+    Token::parse(buffer.as_mut_slice()).filter(|_| is_read)?;
+    Some(buffer.as_slice().to_vec())
+}
+
 /// Returns the key id that `token`, in text or binary form, begins with. A text may go on in any way, a binary token
 /// must have the length of one.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -15,6 +15,14 @@ pub mod standalone {}
 #[doc = include_str!("derive.md")]
 pub mod derive {}
 
+#[cfg(feature = "sqlx")]
+#[doc = include_str!("sqlx.md")]
+pub mod sqlx {}
+
+#[cfg(feature = "diesel")]
+#[doc = include_str!("diesel.md")]
+pub mod diesel {}
+
 #[cfg(feature = "layer")]
 #[doc = include_str!("search.md")]
 pub mod search {}
