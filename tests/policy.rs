@@ -338,7 +338,9 @@ fn a_wildcard_selects_every_member_and_every_element() {
 fn a_slice_selects_elements_and_no_members() {
     let document = r#"{"a":{"x":1,"y":[2,3]},"b":[4,{"x":5}],"x":6}"#;
     assert_eq!(seen(&[("f", "$.*[:]")], document), r#"{"a":{"x":1,"y":[2,3]},"b":[<f>,<f>],"x":6}"#);
-    assert_eq!(seen(&[("f", "$.b[ : ].x")], document), r#"{"a":{"x":1,"y":[2,3]},"b":[4,{"x":<f>}],"x":6}"#);
+    let objects = document.replace("[4,", "[null,");
+    assert_eq!(seen(&[("f", "$.b[ : ].x")], &objects), objects.replace("\"x\":5", "\"x\":<f>"));
+    assert_eq!(refused(&[("f", "$.b[:].x")], document), ErrorKind::Refused, "its elements are no objects");
     assert_eq!(seen(&[("f", "$[:].x")], document), document);
     assert_eq!(seen(&[("f", "$[:].x"), ("g", "$.x")], document), document.replace("\"x\":6", "\"x\":<g>"));
     assert_eq!(seen(&[("f", "$[:].x"), ("g", "$.x")], r#"[{"x":1},{"y":{"x":2}}]"#), r#"[{"x":<f>},{"y":{"x":2}}]"#);

@@ -17,7 +17,7 @@ pub(crate) struct Container {
 
 pub(crate) enum Data {
     Struct(Shape),
-    Enum(Vec<Variant>),
+    Enum(Vec<Variant>, Bare),
 }
 
 /// How fields are written.
@@ -30,9 +30,17 @@ pub(crate) enum Shape {
     Elements(Vec<Option<Field>>),
 }
 
+/// Whether a value may be no object: the name of a variant, or what an untagged one holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bare {
+    Maybe,
+    Never,
+}
+
 pub(crate) struct Variant {
     /// The members that lead to its fields, each in every spelling.
     pub(crate) around: Vec<Vec<String>>,
+    is_untagged: bool,
     pub(crate) shape: Shape,
 }
 
@@ -50,7 +58,10 @@ impl Container {
             }
             syn::Data::Enum(data) => {
                 let variants = data.variants.iter().map(|variant| Variant::read(variant, &serde));
-                Data::Enum(variants.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+                let variants: Vec<_> = variants.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+                let is_named = serde.tag.is_none() && data.variants.iter().any(|variant| variant.fields.is_empty());
+                let is_bare = is_named || serde.is_untagged || variants.iter().any(|variant| variant.is_untagged);
+                Data::Enum(variants, if is_bare { Bare::Maybe } else { Bare::Never })
             }
             syn::Data::Union(data) => {
                 return Err(Error::new(data.union_token.span(), "`Pii` is derived for structs and enums"));
@@ -99,6 +110,7 @@ impl Variant {
             (Some(_), None) => Vec::new(),
             _ => vec![serde.spellings(cased, &container.rename_all)],
         };
-        Ok(Some(Self { around, shape: Shape::read(&variant.fields, &case, false)? }))
+        let is_untagged = serde.is_untagged;
+        Ok(Some(Self { around, is_untagged, shape: Shape::read(&variant.fields, &case, false)? }))
     }
 }

@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::parse_quote;
 use syn::spanned::Spanned as _;
 
-use crate::container::{Container, Data, Shape};
+use crate::container::{Bare, Container, Data, Shape};
 use crate::field::Field;
 use crate::pii_attributes::{FieldAttributes, Tag, Tagged};
 
@@ -23,13 +23,14 @@ pub(crate) fn expand(container: &Container) -> TokenStream {
     let at = (!at.is_empty()).then(|| quote!(const AT: &'static [&'static str] = &[#(#at),*];));
     let body = match data {
         Data::Struct(shape) => of_shape(shape),
-        Data::Enum(variants) => variants
-            .iter()
-            .map(|variant| {
+        Data::Enum(variants, bare) => {
+            let bare = (*bare == Bare::Maybe).then(|| quote!(places.bare();));
+            let variants = variants.iter().map(|variant| {
                 let inner = of_shape(&variant.shape);
                 variant.around.iter().rev().fold(inner, |inner, names| member(names, &inner))
-            })
-            .collect(),
+            });
+            quote!(#bare #(#variants)*)
+        }
     };
     quote! {
         #[automatically_derived]

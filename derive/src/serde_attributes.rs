@@ -51,10 +51,10 @@ impl SerdeAttributes {
     fn take(&mut self, meta: &ParseNestedMeta<'_>) -> Result<(), Error> {
         let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
         match &*name {
-            "rename" => self.rename = both(meta, |text| Ok(text.value()))?,
+            "rename" => self.take_rename(meta)?,
             "alias" => self.aliases.push(text(meta)?.value()),
-            "rename_all" => self.rename_all = both(meta, Case::read)?,
-            "rename_all_fields" => self.rename_all_fields = both(meta, Case::read)?,
+            "rename_all" => self.rename_all = both(meta, Case::read, |_| {})?,
+            "rename_all_fields" => self.rename_all_fields = both(meta, Case::read, |_| {})?,
             "tag" => self.tag = Some(text(meta)?.value()),
             "content" => self.content = Some(text(meta)?.value()),
             "untagged" => self.is_untagged = true,
@@ -85,6 +85,15 @@ impl SerdeAttributes {
         Ok(())
     }
 
+    /// A name may be read in several spellings.
+    fn take_rename(&mut self, meta: &ParseNestedMeta<'_>) -> Result<(), Error> {
+        let Both { written, read } = both(meta, |text| Ok(text.value()), |former| self.aliases.push(former))?;
+        self.rename.written = written.or(self.rename.written.take());
+        let former = read.and_then(|read| self.rename.read.replace(read));
+        self.aliases.extend(former);
+        Ok(())
+    }
+
     /// Every spelling of a name, the one that is written first.
     pub(crate) fn spellings(&self, cased: impl Fn(Option<Case>) -> String, all: &Both<Case>) -> Vec<String> {
         let written = self.rename.written.clone().unwrap_or_else(|| cased(all.written));
@@ -103,8 +112,13 @@ fn text(meta: &ParseNestedMeta<'_>) -> Result<LitStr, Error> {
     meta.value()?.parse()
 }
 
-/// `= "x"`, or `(serialize = "x", deserialize = "y")`.
-fn both<T: Clone>(meta: &ParseNestedMeta<'_>, read: impl Fn(&LitStr) -> Result<T, Error>) -> Result<Both<T>, Error> {
+/// `= "x"`, or `(serialize = "x", deserialize = "y")`. What is read under several names is given to `former`, but for the
+/// last.
+fn both<T: Clone>(
+    meta: &ParseNestedMeta<'_>,
+    read: impl Fn(&LitStr) -> Result<T, Error>,
+    mut former: impl FnMut(T),
+) -> Result<Both<T>, Error> {
     if meta.input.peek(Token![=]) {
         let value = read(&text(meta)?)?;
         return Ok(Both { written: Some(value.clone()), read: Some(value) });
@@ -115,7 +129,9 @@ fn both<T: Clone>(meta: &ParseNestedMeta<'_>, read: impl Fn(&LitStr) -> Result<T
         if inner.path.is_ident("serialize") {
             found.written = value;
         } else if inner.path.is_ident("deserialize") {
-            found.read = value;
+            if let Some(other) = std::mem::replace(&mut found.read, value) {
+                former(other);
+            }
         } else {
             return Err(inner.error("`serialize` or `deserialize` is expected"));
         }

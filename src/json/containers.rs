@@ -45,6 +45,17 @@ impl Transformer {
         }
         Ok(())
     }
+
+    /// Such an array may be taken for a list of objects. Its elements tell, unless all of them are objects.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn check_element(&self, byte: u8) -> Result<(), Error> {
+        // An array there is checked by itself.
+        if self.flow == Flow::Outward || matches!(byte, b'{' | b'[' | b'n') {
+            return Ok(());
+        }
+        Err(refused("a value stands in a list where the policy knows the members of objects"))
+    }
 }
 
 fn refused(message: &'static str) -> Error {

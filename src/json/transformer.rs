@@ -293,16 +293,17 @@ impl Transformer {
                     at += 1;
                     continue;
                 }
-                if let Some(field) = automaton.field(here)
-                    && tagged.is_none()
-                    && !is_blank(byte)
-                {
-                    out.extend_from_slice(&input[done..at]);
-                    done = at;
-                    tagged = Some((field, self.outer.len()));
-                    here = State::DEAD;
-                    if CHANGES_MEMBERS && innermost.kind == Kind::Object {
-                        self.place_member(field, visitor, &mut innermost, out);
+                if here.is_looked_at() && tagged.is_none() && !is_blank(byte) {
+                    if let Some(field) = automaton.field(here) {
+                        out.extend_from_slice(&input[done..at]);
+                        done = at;
+                        tagged = Some((field, self.outer.len()));
+                        here = State::DEAD;
+                        if CHANGES_MEMBERS && innermost.kind == Kind::Object {
+                            self.place_member(field, visitor, &mut innermost, out);
+                        }
+                    } else {
+                        self.check_element(byte)?;
                     }
                 }
                 at += 1;

@@ -9,13 +9,15 @@ use super::path::{Path, Selector};
 const MOST_STATES: usize = 1024;
 
 /// How much of the policy's paths is matched at one place of a document. The highest bit tells that a field stands there,
-/// the one below it that an object there is a record, and the one below that that it may hold the parts of an index.
+/// the one below it that an object there is a record, the one below that that it may hold the parts of an index, and the next that it
+/// is the element of a list of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State(u16);
 
 const IS_FIELD: u16 = 1 << 15;
 const IS_RECORD: u16 = 1 << 14;
 const HAS_PARTS: u16 = 1 << 13;
+const IS_ELEMENT: u16 = 1 << 12;
 
 impl State {
     /// Nothing tagged can stand here or below.
@@ -24,13 +26,19 @@ impl State {
     const START: Self = Self(1);
 
     fn place(self) -> usize {
-        usize::from(self.0 & !(IS_FIELD | IS_RECORD | HAS_PARTS))
+        usize::from(self.0 & !(IS_FIELD | IS_RECORD | HAS_PARTS | IS_ELEMENT))
     }
 
     /// Returns whether an object at this place may hold the parts of an index of several fields.
     #[inline]
     pub(crate) fn has_parts(self) -> bool {
         self.0 & HAS_PARTS != 0
+    }
+
+    /// Returns whether something is to be known of what stands at this place before it is read.
+    #[inline]
+    pub(crate) fn is_looked_at(self) -> bool {
+        self.0 & (IS_FIELD | IS_ELEMENT) != 0
     }
 
     /// Returns what an object at this place is passed on as, where it is a record.
@@ -250,6 +258,7 @@ impl Automaton {
             }
             next += 1;
         }
+        let is_element: Vec<_> = sets.iter().map(|set| is_element_by_slice(set, paths)).collect();
         let has_parts = self.states_with(compounds);
         for state in self.transitions.iter_mut().chain([&mut self.start]) {
             if self.fields[state.place()].is_some() {
@@ -260,6 +269,9 @@ impl Automaton {
             }
             if has_parts[state.place()] {
                 state.0 |= HAS_PARTS;
+            }
+            if is_element[state.place()] && self.fields[state.place()].is_none() {
+                state.0 |= IS_ELEMENT;
             }
         }
         match is_reached.iter().position(|is_reached| !is_reached) {
@@ -301,6 +313,23 @@ impl Automaton {
     }
 }
 
+/// Whether these items stand at an element to which slices lead alone, and which the policy knows as an object: whatever
+/// else stands there is no record of the list.
+fn is_element_by_slice(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> bool {
+    let mut fields = set.iter().filter(|&&(path, _)| paths[path].0 != FieldIndex::RECORD).peekable();
+    fields.peek().is_some()
+        && fields.all(|&(path, matched)| {
+            let segments = &paths[path].1.segments;
+            let by_slice = matched > 0
+                && !segments[matched - 1].descendant
+                && segments[matched - 1].selector == Selector::Elements;
+            let on_by_name = segments
+                .get(matched)
+                .is_some_and(|next| !next.descendant && matches!(next.selector, Selector::Name(_)));
+            by_slice && on_by_name
+        })
+}
+
 /// What the policy knows of a place where these items stand.
 fn object(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> Option<Object> {
     let set: Vec<_> = set.iter().copied().filter(|&(path, _)| paths[path].0 != FieldIndex::RECORD).collect();
@@ -321,7 +350,8 @@ fn object(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> Option<Object
         return None;
     }
     let came_by_wildcard = |&(path, matched): &(usize, usize)| {
-        matched > 0 && paths[path].1.segments[matched - 1].selector == Selector::Wildcard
+        let elements = [Selector::Wildcard, Selector::Elements];
+        matched > 0 && elements.contains(&paths[path].1.segments[matched - 1].selector)
     };
     let mut named = set.iter().filter(by_name).peekable();
     named.peek()?;

@@ -16,6 +16,10 @@ use crate::error::{Error, ErrorKind};
 const DEEPEST: usize = 64;
 /// How many paths a place may have: each spelling of each name around it makes others.
 const MOST_PATHS: usize = 512;
+/// The elements of an array, and all that an array or an object holds. As long as each other, so that one takes the place of
+/// the other.
+const ELEMENTS: &str = "[:]";
+const ANYTHING: &str = "[*]";
 
 /// A type that tells which of its fields are personal, as `serde` writes and reads them.
 ///
@@ -52,7 +56,7 @@ pub trait Pii {
         })?;
         let mut places = PiiPlaces::new(Self::AT);
         places.nested::<Self>();
-        let fields = places.fault.map_or(Ok(places.fields), Err)?;
+        let fields = places.finish()?;
         Ok(fields.into_iter().fold(Policy::builder(collection), PolicyBuilder::field))
     }
 
@@ -98,13 +102,15 @@ pub struct PiiPlaces {
     /// The types around it.
     types: Vec<&'static str>,
     fields: Vec<Field>,
+    /// Paths of elements that need not be objects.
+    bare: Vec<String>,
     fault: Option<Error>,
 }
 
 impl PiiPlaces {
     fn new(at: &[&str]) -> Self {
         let paths = at.iter().map(|&path| path.to_owned()).collect();
-        Self { paths, names: Vec::new(), types: Vec::new(), fields: Vec::new(), fault: None }
+        Self { paths, names: Vec::new(), types: Vec::new(), fields: Vec::new(), bare: Vec::new(), fault: None }
     }
 
     /// Describes the member that is called by any of `names`, of which the first is the one that it is written under.
@@ -117,7 +123,7 @@ impl PiiPlaces {
 
     /// Describes the elements of an array.
     pub fn elements(&mut self, inside: impl FnOnce(&mut Self)) {
-        self.within(&["[:]".to_owned()], inside);
+        self.within(&[ELEMENTS.to_owned()], inside);
     }
 
     /// Describes the element at `index` of an array.
@@ -130,6 +136,13 @@ impl PiiPlaces {
     /// Describes the members of an object, whatever they are called.
     pub fn any_member(&mut self, inside: impl FnOnce(&mut Self)) {
         self.within(&[".*".to_owned()], inside);
+    }
+
+    /// Says that what stands here need not be an object, though some of it is: elements of a list that are no records are
+    /// refused otherwise, since `serde` reads a record also from an array of its members.
+    pub fn bare(&mut self) {
+        let elements = self.paths.iter().filter(|path| path.ends_with(ELEMENTS)).cloned();
+        self.bare.extend(elements);
     }
 
     /// Describes what stands here as a `T`.
@@ -172,6 +185,18 @@ impl PiiPlaces {
         }
         let new: Vec<_> = self.paths.iter().filter(|path| !same.paths.contains(path)).cloned().collect();
         same.paths.extend(new);
+    }
+
+    fn finish(self) -> Result<Vec<Field>, Error> {
+        let Self { mut fields, bare, fault, .. } = self;
+        for path in fields.iter_mut().flat_map(|field| &mut field.paths) {
+            let told = path.clone();
+            for bare in bare.iter().filter(|bare| told.starts_with(&***bare)) {
+                // A wildcard stands for any value.
+                path.replace_range(bare.len() - ELEMENTS.len()..bare.len(), ANYTHING);
+            }
+        }
+        fault.map_or(Ok(fields), Err)
     }
 
     fn within(&mut self, segments: &[String], inside: impl FnOnce(&mut Self)) {
