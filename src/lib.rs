@@ -16,6 +16,8 @@ pub mod metrics;
 #[path = "metrics/off.rs"]
 mod metrics;
 pub mod policy;
+#[cfg(feature = "redact")]
+pub mod redact;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod reencrypt;
 mod secret;

@@ -12,6 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layer", &["cipher", "json", "keys", "policy", "crypto", "audit", "metrics", "secret", "error"]),
     ("sql", &["cipher", "error"]),
     ("reencrypt", &["cipher", "keys", "policy", "crypto::key_id", "crypto::random", "error"]),
+    ("redact", &["policy", "crypto::token_search"]),
     ("cipher", &["json", "keys", "policy", "text", "crypto", "audit", "metrics", "secret", "timestamp", "error"]),
     ("json", &["policy", "secret", "error"]),
     ("keys", &["crypto", "secret", "timestamp", "error"]),

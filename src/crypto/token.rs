@@ -94,7 +94,7 @@ pub(crate) fn to_binary(token: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns the key id that `token`, in text or binary form, begins with. A text may go on in any way, a binary token
 /// must have the length of one.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redact"))]
 pub(crate) fn claimed_key_id(token: &[u8]) -> Option<KeyId> {
     let mut header = [0; HEADER_LENGTH];
     match token.strip_prefix(TEXT_MARK.as_bytes()) {
@@ -106,6 +106,13 @@ pub(crate) fn claimed_key_id(token: &[u8]) -> Option<KeyId> {
         None => header = *token.first_chunk()?,
     }
     (header[0] == VERSION).then(|| KeyId(*header.last_chunk().expect("a header ends with a key id")))
+}
+
+/// Whether some token in text form has `length` characters.
+#[cfg(feature = "redact")]
+pub(crate) fn is_text_length(length: usize) -> bool {
+    let binary = length.checked_sub(TEXT_MARK.len()).and_then(decoded_length);
+    binary.and_then(|binary| binary.checked_sub(OVERHEAD)).is_some_and(padding::is_padded_length)
 }
 
 /// The exact number of bytes in `length` characters of base64 without padding; a length that leaves one character

@@ -1,8 +1,13 @@
 //! Tokens that stand in other text, however it is laid out around and within them.
 
+#[cfg(feature = "redact")]
+use std::ops::Range;
+
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::key_id::KeyId;
+#[cfg(feature = "redact")]
+use super::token::{claimed_key_id, is_text_length};
 use super::token::{SHORTEST_TEXT, TEXT_MARK, recognize};
 
 /// Up to here a mark may be stretched by other characters over two pieces of a text.
@@ -23,6 +28,35 @@ pub(crate) fn find(text: &[u8]) -> Option<KeyId> {
             return found;
         }
         spelled(&rest.iter().copied().filter(|&byte| is_inside(byte)).collect::<Vec<_>>())
+    })
+}
+
+/// Returns where the first token stands in `text`, with what stands within it, or the first piece of one that was cut
+/// short or damaged: a mark, and behind it at least the whole key id.
+#[cfg(feature = "redact")]
+pub(crate) fn place(text: &[u8]) -> Option<Range<usize>> {
+    memchr_iter(b'.', text).find_map(|dot| {
+        let start = mark_before(text, dot)?;
+        let rest = &text[dot + 1..];
+        let rest = &rest[..memchr(b'.', rest).unwrap_or(rest.len())];
+        let run = rest.iter().take_while(|&&byte| is_inside(byte)).count();
+        if spelled(&rest[..run]).is_some() {
+            return Some(start..dot + 1 + run);
+        }
+        let piece = claimed_key_id(&[TEXT_MARK.as_bytes(), &rest[..run]].concat()).map(|_| run);
+        let mut spelling = Vec::new();
+        let mut whole = None;
+        for (at, &byte) in rest.iter().enumerate() {
+            if !is_inside(byte) {
+                continue;
+            }
+            spelling.push(byte);
+            let goes_on = rest.get(at + 1).is_some_and(|&next| is_inside(next) && !b"-_".contains(&next));
+            if !goes_on && is_text_length(TEXT_MARK.len() + spelling.len()) && spelled(&spelling).is_some() {
+                whole = Some(at + 1);
+            }
+        }
+        piece.max(whole).map(|end| start..dot + 1 + end)
     })
 }
 
@@ -101,6 +135,31 @@ mod tests {
         }
         for text in [String::new(), "fs1.".repeat(100), format!("{front}.{back}"), token.replace("fs1", "fs2")] {
             assert!(find(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    #[cfg(feature = "redact")]
+    #[test]
+    fn the_place_of_a_token_holds_all_of_it_and_nothing_else() {
+        let token = token();
+        let (front, back) = token.split_at(60);
+        for (before, found, after) in [
+            ("", &*token, ""),
+            ("see ", &token, ", please. fs1.x"),
+            ("fs1.fs1.", &token, " a b c"),
+            ("é", &token, "é"),
+            ("", &format!("{front}\n  {back}"), "\nand more. And so on"),
+            ("(\"", &format!("{front}\"\"{back}"), "\")"),
+            ("x ", &format!("f s\u{200b}1 .{}", &token[4..]), ""),
+            ("cut: ", front, "… and more"),
+            ("cut: ", &token[..16], ""),
+            ("longer: ", &format!("{token}AAAA"), " more"),
+        ] {
+            let text = format!("{before}{found}{after}");
+            assert_eq!(place(text.as_bytes()).map(|place| &text[place]), Some(found), "{text}");
+        }
+        for text in ["fs1.".repeat(100), "fs1.internal-host-name".to_owned(), token[..15].to_owned()] {
+            assert_eq!(place(text.as_bytes()), None, "{text}");
         }
     }
 

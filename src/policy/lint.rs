@@ -36,7 +36,7 @@ pub(super) struct Fault {
 pub(super) struct Checked {
     pub(super) automaton: Automaton,
     /// What people call the fields by, as [`plain_name`]: their names, and the last names of their paths.
-    #[cfg_attr(not(feature = "layer"), expect(dead_code, reason = "only the layer sees queries"))]
+    #[cfg_attr(not(any(feature = "layer", feature = "redact")), expect(dead_code, reason = "for queries and logs"))]
     pub(super) called: HashMap<String, FieldIndex>,
     /// The fields with a blind index. The places of those have the numbers behind the fields'.
     pub(super) indexed: Vec<FieldIndex>,
@@ -265,7 +265,7 @@ fn needs_escapes(name: &str) -> Option<&'static str> {
 }
 
 /// A name without case and without what words are joined by.
-pub(super) fn plain_name(name: &str) -> Cow<'_, str> {
+pub(crate) fn plain_name(name: &str) -> Cow<'_, str> {
     if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
         return name.into();
     }

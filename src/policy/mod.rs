@@ -43,6 +43,8 @@ pub use blind_index::BlindIndex;
 pub use compound_index::CompoundIndex;
 pub use field::Field;
 pub(crate) use field::FieldIndex;
+#[cfg(feature = "redact")]
+pub(crate) use lint::plain_name;
 #[cfg(feature = "layer")]
 pub(crate) use list_path::ListPath;
 #[cfg(feature = "derive")]

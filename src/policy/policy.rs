@@ -130,6 +130,12 @@ impl Policy {
     pub(crate) fn field_called(&self, name: &str) -> Option<FieldIndex> {
         self.checked.called.get(&*plain_name(name)).copied()
     }
+
+    /// Returns what people call the fields and blind indexes, as [`plain_name`](super::plain_name).
+    #[cfg(feature = "redact")]
+    pub(crate) fn plain_names(&self) -> impl Iterator<Item = &str> {
+        self.checked.called.keys().map(String::as_str)
+    }
 }
 
 /// Builds a [`Policy`].
