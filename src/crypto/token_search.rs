@@ -6,9 +6,9 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::key_id::KeyId;
+use super::token::{SHORTEST_TEXT, TEXT_MARK, recognize};
 #[cfg(feature = "redact")]
 use super::token::{claimed_key_id, is_text_length};
-use super::token::{SHORTEST_TEXT, TEXT_MARK, recognize};
 
 /// Up to here a mark may be stretched by other characters over two pieces of a text.
 const LONGEST_STRETCH: usize = 1024;

@@ -21,7 +21,6 @@ impl Names {
     pub(super) fn hold(&self, name: &str) -> bool {
         let is_held = |name: &str| !name.is_empty() && self.0.contains(&plain_name(name));
         let is_between = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-');
-        !self.is_empty()
-            && (is_held(name) || name.split(is_between).flat_map(|part| part.split("__")).any(is_held))
+        !self.is_empty() && (is_held(name) || name.split(is_between).flat_map(|part| part.split("__")).any(is_held))
     }
 }

@@ -59,17 +59,26 @@ mod tests {
     #[test]
     fn the_value_of_a_tagged_name_is_cut_however_it_is_written() {
         for (text, expected) in [
-            (r#"Customer { id: 7, phone: "1", tier: "gold" }"#, r#"Customer { id: 7, phone: "[REDACTED]", tier: "gold" }"#),
+            (
+                r#"Customer { id: 7, phone: "1", tier: "gold" }"#,
+                r#"Customer { id: 7, phone: "[REDACTED]", tier: "gold" }"#,
+            ),
             (r#"{"phone": "1\"2\\", "tier": "gold"}"#, r#"{"phone": "[REDACTED]", "tier": "gold"}"#),
             (r#""{\"phone\":\"1\\\"2\",\"tier\":1}""#, r#""{\"phone\":\"[REDACTED]\",\"tier\":1}""#),
             (r#"{"phone":912,"tier":1}"#, r#"{"phone":[REDACTED],"tier":1}"#),
             (r#"{"phone":["1","]2"],"tier":1}"#, r#"{"phone":[REDACTED],"tier":1}"#),
-            ("Customer {\n    contact_number: Some(\n        \"1)\",\n    ),\n    id: 7,\n}", "Customer {\n    contact_number: [REDACTED],\n    id: 7,\n}"),
+            (
+                "Customer {\n    contact_number: Some(\n        \"1)\",\n    ),\n    id: 7,\n}",
+                "Customer {\n    contact_number: [REDACTED],\n    id: 7,\n}",
+            ),
             (r#"C { address: Address { street: "{", number: 3 }, id: 7 }"#, "C { address: [REDACTED], id: 7 }"),
             ("Key (phone)=(1) already exists.", "Key (phone)=[REDACTED] already exists."),
             ("Key (id, contactNumber)=(7, 1) exists", "Key (id, contactNumber)=[REDACTED] exists"),
             ("phone='1' tier=gold", "phone='[REDACTED]' tier=gold"),
-            ("customer.phone = '1'; CONTACT-NUMBER => '2'", "customer.phone = '[REDACTED]'; CONTACT-NUMBER => '[REDACTED]'"),
+            (
+                "customer.phone = '1'; CONTACT-NUMBER => '2'",
+                "customer.phone = '[REDACTED]'; CONTACT-NUMBER => '[REDACTED]'",
+            ),
             ("stored phone=1 2, tier=gold", "stored phone=[REDACTED]"),
             ("GET /customers?phone=1&tier=gold", "GET /customers?phone=[REDACTED]"),
             ("phone: \"1\"2\" x", "phone: [REDACTED]"),
