@@ -196,7 +196,8 @@ fn a_token_is_cut_from_every_text_and_nothing_else_of_it() {
             info!("before {token}, after");
             info!(note = %token, bytes = token.as_bytes(), "{wrapped}");
             info!(wrapped, cut = &token[..50], "pieces");
-            let failure = Failure("no".to_owned(), Some(Box::new(Failure(format!("failed on {token}"), None))));
+            let failure =
+                Failure(format!("failed on {token}"), Some(Box::new(Failure(format!("since {token}"), None))));
             error!(error = &failure as &dyn Error, "{:?}", token);
         },
     );
@@ -291,10 +292,10 @@ fn no_text_takes_long() {
     let texts =
         ["phone=\"\"", ")=", "\" : ", " = ", "fs1.", "f s 1 .", &token[..60], " a", "{\\\"phone\\\":", "'phone':'"];
     for text in texts {
-        let long = format!("{}{}", &token[..40], text.repeat(200_000 / text.len()));
+        let repeated = format!("{}{}", &token[..40], text.repeat(200_000 / text.len()));
         let (_, layer) = formats(&log).remove(0);
         let start = std::time::Instant::now();
-        tracing::subscriber::with_default(registry().with(redacting(layer)), || info!("{long}"));
+        tracing::subscriber::with_default(registry().with(redacting(layer)), || info!("{repeated}"));
         assert!(start.elapsed().as_secs() < 20, "{text} takes {:?}", start.elapsed());
     }
 }

@@ -22,9 +22,9 @@ pub(super) fn value_place(text: &str, from: usize, names: &Names) -> Option<Rang
         }
         let behind = rest.trim_start_matches([':', '=', '>']);
         from = text.len() - behind.len();
-        let named = Named::before(&text[..separator], names);
+        let writing = Named::before(&text[..separator], names);
         let behind = behind.trim_start();
-        let place = named.and_then(|named| value_in(behind, named));
+        let place = writing.and_then(|writing| value_in(behind, writing));
         if let Some(Range { start, end }) = place {
             let offset = text.len() - behind.len();
             return Some(offset + start..offset + end);
@@ -135,11 +135,7 @@ fn balanced(text: &str) -> Option<usize> {
             (None, '(') => open.push(')'),
             (None, '[') => open.push(']'),
             (None, '{') => open.push('}'),
-            (None, ')' | ']' | '}') => {
-                if open.pop() != Some(c) {
-                    return None;
-                }
-            }
+            (None, ')' | ']' | '}') if open.pop() != Some(c) => return None,
             _ => {}
         }
         if open.is_empty() {
