@@ -19,7 +19,7 @@ impl Names {
 
     /// Whether `name`, or a part of it such as the last of `customer.phone`, is the name of a tagged field.
     pub(super) fn hold(&self, name: &str) -> bool {
-        let is_held = |name: &str| !name.is_empty() && self.0.contains(&plain_name(name));
+        let is_held = |name: &str| !name.is_empty() && self.0.contains(&*plain_name(name));
         let is_between = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-');
         !self.is_empty() && (is_held(name) || name.split(is_between).flat_map(|part| part.split("__")).any(is_held))
     }
