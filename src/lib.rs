@@ -15,6 +15,8 @@ pub mod metrics;
 #[cfg(not(feature = "metrics"))]
 #[path = "metrics/off.rs"]
 mod metrics;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod policy;
 #[cfg(feature = "redact")]
 pub mod redact;

@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reencrypt", &["cipher", "keys", "policy", "crypto::key_id", "crypto::random", "error"]),
     ("redact", &["policy", "crypto::token_search"]),
     ("cipher", &["json", "keys", "policy", "text", "crypto", "audit", "metrics", "secret", "timestamp", "error"]),
+    ("openapi", &["policy", "timestamp", "error"]),
     ("json", &["policy", "secret", "error"]),
     ("keys", &["crypto", "secret", "timestamp", "error"]),
     ("policy", &["text", "crypto::padding", "timestamp", "error"]),

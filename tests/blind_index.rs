@@ -169,7 +169,8 @@ fn what_is_no_text_has_no_index() {
     }
     let policy = phone("customers", "phone", BlindIndex::new(Normalizer::custom("none", 1, |_| None).unwrap()));
     let error = cipher_of(policy).encrypt_json(br#"{"phone":"+65 9123 4567"}"#).unwrap_err();
-    assert_eq!((error.kind(), error.to_string().contains("9123")), (ErrorKind::Refused, false));
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert_eq!(error.to_string(), "the value of `phone` has no normal form `custom:none@1`");
 }
 
 #[test]

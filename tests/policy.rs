@@ -345,6 +345,10 @@ fn a_slice_selects_elements_and_no_members() {
     assert_eq!(seen(&[("f", "$[:].x"), ("g", "$.x")], document), document.replace("\"x\":6", "\"x\":<g>"));
     assert_eq!(seen(&[("f", "$[:].x"), ("g", "$.x")], r#"[{"x":1},{"y":{"x":2}}]"#), r#"[{"x":<f>},{"y":{"x":2}}]"#);
     assert_eq!(seen(&[("f", "$..[:]")], r#"{"a":[1,{"b":[2]}]}"#), r#"{"a":[<f>,<f>]}"#);
+    // With a wildcard, these could select one value.
+    let both = [("a", "$.list[:]"), ("n", "$[:].name")];
+    assert_eq!(seen(&both, r#"{"list":[1,{"name":2}]}"#), r#"{"list":[<a>,<a>]}"#);
+    assert_eq!(seen(&both, r#"[{"name":2,"list":[1]}]"#), r#"[{"name":<n>,"list":[1]}]"#);
 }
 
 #[test]

@@ -238,7 +238,7 @@ impl FieldCipher {
 pub(super) fn normal_form(field: &str, normalizer: &Normalizer, text: &str) -> Result<Zeroizing<String>, Error> {
     let unfit =
         |problem: &dyn fmt::Display| Error::new(ErrorKind::InvalidValue, format!("the value of `{field}` {problem}"));
-    let normal = normalizer.normalize(text).map_err(|error| unfit(&error))?;
+    let normal = normalizer.normalize(text).map_err(|_| unfit(&normalizer.fault()))?;
     if normal.len() > LONGEST_PART {
         return Err(unfit(&"is longer than the 65,535 bytes that an index can be made of"));
     }

@@ -42,3 +42,7 @@ pub mod token {}
 
 #[doc = include_str!("index.md")]
 pub mod index {}
+
+#[cfg(feature = "openapi")]
+#[doc = include_str!("openapi.md")]
+pub mod openapi {}

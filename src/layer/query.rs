@@ -2,7 +2,7 @@
 //! are refused.
 
 use std::borrow::Cow;
-use std::{iter, mem};
+use std::mem;
 
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -122,11 +122,7 @@ fn is_indexed(policy: &Policy, field: FieldIndex) -> bool {
 /// Refuses a parameter that is called like a tagged field, or like a blind index.
 fn refuse_field(policy: &Policy, parameter: &str) -> Result<(), Error> {
     for (name, _) in parameter.split(';').flat_map(|part| form_urlencoded::parse(part.as_bytes())) {
-        let is_between = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-');
-        let parts = name.split(is_between).flat_map(|part| part.split("__"));
-        // The name of a field may hold any character, so the whole is looked at as well as the parts.
-        let mut parts = iter::once(&*name).chain(parts);
-        let Some(field) = parts.find_map(|part| policy.field_called(part)) else { continue };
+        let Some(field) = policy.field_asked_for(&name) else { continue };
         let name = policy.place_name(field);
         let message = match policy.indexed_by(field) {
             Some(_) => format!("the query asks for `{name}`, which is made from its field, and cannot be sent"),

@@ -18,17 +18,20 @@ const MOST_PARTS: usize = 8;
 
 /// Where in a policy a fault stands, for a reader of the policy's file to point at its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Collection,
     Field(usize),
     Path(usize, usize),
 }
 
 #[derive(Debug)]
-pub(super) struct Fault {
-    #[cfg_attr(not(feature = "toml"), expect(dead_code, reason = "only a file has lines to point at"))]
-    pub(super) place: Place,
-    pub(super) message: String,
+pub(crate) struct Fault {
+    #[cfg_attr(
+        not(any(feature = "toml", feature = "openapi")),
+        expect(dead_code, reason = "only a file has places to point at")
+    )]
+    pub(crate) place: Place,
+    pub(crate) message: String,
 }
 
 /// What is made of the fields of a policy that keeps to the rules.
@@ -36,7 +39,10 @@ pub(super) struct Fault {
 pub(super) struct Checked {
     pub(super) automaton: Automaton,
     /// What people call the fields by, as [`plain_name`]: their names, and the last names of their paths.
-    #[cfg_attr(not(any(feature = "layer", feature = "redact")), expect(dead_code, reason = "for queries and logs"))]
+    #[cfg_attr(
+        not(any(feature = "layer", feature = "openapi", feature = "redact")),
+        expect(dead_code, reason = "for queries, descriptions of them, and logs")
+    )]
     pub(super) called: HashMap<String, FieldIndex>,
     /// The fields with a blind index. The places of those have the numbers behind the fields'.
     pub(super) indexed: Vec<FieldIndex>,

@@ -21,6 +21,10 @@
 mod automaton;
 mod blind_index;
 mod compound_index;
+#[cfg(any(feature = "toml", feature = "openapi"))]
+mod entry;
+#[cfg(any(feature = "toml", feature = "openapi"))]
+mod entry_rules;
 mod field;
 mod lint;
 #[cfg(feature = "layer")]
@@ -35,18 +39,22 @@ mod reveal;
 mod tag;
 #[cfg(feature = "toml")]
 mod toml;
-#[cfg(feature = "toml")]
-mod toml_rules;
 
 pub(crate) use automaton::{Automaton, State};
 pub use blind_index::BlindIndex;
 pub use compound_index::CompoundIndex;
+#[cfg(feature = "openapi")]
+pub(crate) use entry::{FieldEntry, Format, PartEntry, RecordEntry, TagEntry};
 pub use field::Field;
 pub(crate) use field::FieldIndex;
+#[cfg(feature = "openapi")]
+pub(crate) use lint::Place;
 #[cfg(feature = "redact")]
 pub(crate) use lint::plain_name;
 #[cfg(feature = "layer")]
 pub(crate) use list_path::ListPath;
+#[cfg(feature = "openapi")]
+pub(crate) use path::{Path, Segment, Selector};
 #[cfg(feature = "derive")]
 pub use pii::{Pii, PiiPlaces};
 pub use policy::{Policy, PolicyBuilder};

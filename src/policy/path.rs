@@ -1,5 +1,7 @@
 //! The subset of JSONPath (RFC 9535) that can be followed while a document passes once.
 
+#[cfg(feature = "openapi")]
+use std::fmt;
 use std::iter::Peekable;
 use std::str::CharIndices;
 
@@ -8,18 +10,18 @@ pub(crate) const LARGEST_INDEX: u32 = u32::MAX - 1;
 
 /// A path: segments from the root on.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Path {
-    pub(super) segments: Vec<Segment>,
+pub(crate) struct Path {
+    pub(crate) segments: Vec<Segment>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Segment {
-    pub(super) descendant: bool,
-    pub(super) selector: Selector,
+pub(crate) struct Segment {
+    pub(crate) descendant: bool,
+    pub(crate) selector: Selector,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Selector {
+pub(crate) enum Selector {
     Name(String),
     Index(u32),
     /// The elements of an array, and no members of an object.
@@ -29,20 +31,57 @@ pub(super) enum Selector {
 
 /// What is wrong with a path, and at which character of it, counted from one.
 #[derive(Debug, PartialEq)]
-pub(super) struct PathError {
-    pub(super) column: usize,
-    pub(super) message: &'static str,
+pub(crate) struct PathError {
+    pub(crate) column: usize,
+    pub(crate) message: &'static str,
 }
 
 impl Path {
-    pub(super) fn parse(text: &str) -> Result<Self, PathError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, PathError> {
         let mut parser = Parser { text, rest: text.char_indices().peekable() };
         let segments = parser.segments()?;
         Ok(Self { segments })
     }
 }
 
-const SUBSET: &str = "outside the subset: child, index, wildcard and descendant segments are understood";
+#[cfg(feature = "openapi")]
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("$")?;
+        for Segment { descendant, selector } in &self.segments {
+            let dots = if *descendant { ".." } else { "" };
+            match selector {
+                Selector::Name(name) if is_shorthand(name) => {
+                    write!(f, "{}{name}", if *descendant { ".." } else { "." })?;
+                }
+                Selector::Name(name) => {
+                    write!(f, "{dots}['")?;
+                    for c in name.chars() {
+                        match c {
+                            '\'' | '\\' => write!(f, "\\{c}")?,
+                            '\0'..='\x1f' => write!(f, "\\u{:04x}", u32::from(c))?,
+                            c => write!(f, "{c}")?,
+                        }
+                    }
+                    f.write_str("']")?;
+                }
+                Selector::Index(index) => write!(f, "{dots}[{index}]")?,
+                Selector::Elements => write!(f, "{dots}[:]")?,
+                Selector::Wildcard => write!(f, "{dots}[*]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name needs no quotes.
+#[cfg(feature = "openapi")]
+fn is_shorthand(name: &str) -> bool {
+    let is_first = |c: char| c == '_' || c.is_ascii_alphabetic() || !c.is_ascii();
+    name.starts_with(is_first) && name.chars().all(|c| is_first(c) || c.is_ascii_digit())
+}
+
+const SUBSET: &str = "outside the subset: child, index, wildcard, `[:]` and descendant segments are understood";
 
 struct Parser<'a> {
     text: &'a str,
@@ -217,10 +256,23 @@ mod tests {
             parsed("$.items[*].address"),
             [(false, name("items")), (false, Selector::Wildcard), (false, name("address"))]
         );
+        assert_eq!(parsed("$[:]..[ : ]"), [(false, Selector::Elements), (true, Selector::Elements)]);
         assert_eq!(parsed("$[0]..*"), [(false, Selector::Index(0)), (true, Selector::Wildcard)]);
         assert_eq!(parsed("$..[ 'a b' ]"), [(true, name("a b"))]);
         assert_eq!(parsed(r#"$["it's"]['\'\\\u00e9\ud83d\ude00']"#), [(false, name("it's")), (false, name("'\\é😀"))]);
         assert_eq!(parsed("$.姓名"), [(false, name("姓名"))]);
+    }
+
+    #[cfg(feature = "openapi")]
+    #[test]
+    fn a_path_is_written_as_it_is_read() {
+        for text in
+            ["$.a[*].b", "$..phone", "$[0]..[*]", "$[:]..[:]", "$..['a b'][\"it's \\\\ \\u0001\"]", "$.姓名['']"]
+        {
+            let path = Path::parse(text).unwrap();
+            assert_eq!(Path::parse(&path.to_string()).unwrap(), path, "{path}");
+        }
+        assert_eq!(Path::parse("$['a']['b c'][*]").unwrap().to_string(), "$.a['b c'][*]");
     }
 
     #[test]
@@ -240,6 +292,9 @@ mod tests {
             ("$[4294967295]", 13),
             ("$[99999999999]", 14),
             ("$[1:2]", 4),
+            ("$[:2]", 4),
+            ("$[::2]", 4),
+            ("$.:", 3),
             ("$[?(@.a)]", 3),
             ("$['a','b']", 6),
             ("$['a'", 6),

@@ -1,11 +1,13 @@
 //! A policy and its builder.
 
 use std::borrow::Cow;
+#[cfg(any(feature = "layer", feature = "openapi"))]
+use std::iter;
 
 use super::automaton::Automaton;
 use super::compound_index::CompoundIndex;
 use super::field::{Field, FieldIndex};
-#[cfg(feature = "layer")]
+#[cfg(any(feature = "layer", feature = "openapi"))]
 use super::lint::plain_name;
 use super::lint::{self, Checked, Fault};
 use super::record_binding::RecordBinding;
@@ -126,7 +128,7 @@ impl Policy {
     }
 
     /// Returns the field, or the place of a blind index, that people call `name`, in any case and any style: `contact_number`, `contactNumber`.
-    #[cfg(feature = "layer")]
+    #[cfg(any(feature = "layer", feature = "openapi"))]
     pub(crate) fn field_called(&self, name: &str) -> Option<FieldIndex> {
         self.checked.called.get(&*plain_name(name)).copied()
     }
@@ -135,6 +137,16 @@ impl Policy {
     #[cfg(feature = "redact")]
     pub(crate) fn plain_names(&self) -> impl Iterator<Item = &str> {
         self.checked.called.keys().map(String::as_str)
+    }
+
+    /// Returns the field, or the place of a blind index, that a parameter called `name` asks for: alone or as a part of a
+    /// compound name such as `customer[phone]`, `filter.phone`, `phone__eq` or `phone!`.
+    #[cfg(any(feature = "layer", feature = "openapi"))]
+    pub(crate) fn field_asked_for(&self, name: &str) -> Option<FieldIndex> {
+        let is_between = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-');
+        let parts = name.split(is_between).flat_map(|part| part.split("__"));
+        // The name of a field may hold any character, so the whole is looked at as well as the parts.
+        iter::once(name).chain(parts).find_map(|part| self.field_called(part))
     }
 }
 
@@ -185,7 +197,7 @@ impl PolicyBuilder {
     /// [`RecordBinding::upgrade`].
     pub fn bind_records(mut self, mut binding: RecordBinding) -> Self {
         if binding.paths.is_empty() {
-            binding.paths = vec!["$".to_owned(), "$[*]".to_owned()];
+            binding.paths = RecordBinding::DEFAULT_PATHS.map(str::to_owned).to_vec();
         }
         self.records = Some(binding);
         self
@@ -203,7 +215,7 @@ impl PolicyBuilder {
         self.check().map_err(|fault| Error::new(ErrorKind::Policy, fault.message))
     }
 
-    pub(super) fn check(self) -> Result<Policy, Fault> {
+    pub(crate) fn check(self) -> Result<Policy, Fault> {
         let Self { collection, fields, fresh_prefix_per_field, records, compounds } = self;
         let checked = lint::check(&collection, &fields, &compounds, records.as_ref())?;
         Ok(Policy { collection, fields, fresh_prefix_per_field, records, compounds, checked })

@@ -41,6 +41,9 @@ pub struct RecordBinding {
 }
 
 impl RecordBinding {
+    /// The paths of one that is given none.
+    pub(super) const DEFAULT_PATHS: [&str; 2] = ["$", "$[*]"];
+
     /// Every record has a member called `member`, which is its id, before it is stored: made by the client, or by what
     /// stands around the layer. A record without is refused.
     pub fn required(member: impl Into<String>) -> Self {

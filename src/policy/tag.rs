@@ -39,7 +39,7 @@ pub enum Tag {
 
 impl Tag {
     /// Every tag that has a meaning of its own.
-    #[cfg(feature = "toml")]
+    #[cfg(any(feature = "toml", feature = "openapi"))]
     pub(crate) const KNOWN: [Self; 8] = [
         Self::Name,
         Self::Phone,

@@ -2,21 +2,44 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use toml::Spanned;
 use toml::value::Datetime;
 
-use super::compound_index::CompoundIndex;
-use super::field::Field;
+use super::entry::{FieldEntry, Format, PartEntry, RecordEntry, TagEntry, is_false};
 use super::lint::{self, Place};
 use super::policy::Policy;
-use super::record_binding::RecordBinding;
 use super::tag::Tag;
-use super::toml_rules::{self, IndexEntry, ValidationEntry};
 use crate::error::{Error, ErrorKind};
 use crate::timestamp::Timestamp;
+
+/// TOML tells where each part stands.
+enum Toml {}
+
+impl Format for Toml {
+    type At<T> = Spanned<T>;
+    type Mark = Range<usize>;
+    type Moment = Datetime;
+    const TAGS: &'static str = "[tags]";
+
+    fn take<T>(part: Spanned<T>) -> (T, Range<usize>) {
+        let span = part.span();
+        (part.into_inner(), span)
+    }
+
+    fn look<T>(part: &Spanned<T>) -> &T {
+        part.get_ref()
+    }
+
+    fn put<T>(part: T) -> Spanned<T> {
+        Spanned::new(0..0, part)
+    }
+
+    fn moment(moment: Timestamp) -> Option<Datetime> {
+        moment.to_string().parse().ok()
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,53 +47,33 @@ struct Document {
     collection: Spanned<String>,
     #[serde(default)]
     fresh_prefix_per_field: bool,
-    record: Option<Spanned<RecordEntry>>,
+    record: Option<RecordEntry>,
     #[serde(default)]
     compound_indexes: BTreeMap<String, Spanned<Vec<PartEntry>>>,
     #[serde(default)]
-    tags: BTreeMap<Spanned<String>, TagEntry>,
+    tags: BTreeMap<Spanned<String>, TagEntry<Toml>>,
     #[serde(default)]
-    fields: BTreeMap<Spanned<String>, FieldEntry>,
+    fields: BTreeMap<Spanned<String>, FieldEntry<Toml>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RecordEntry {
-    id: String,
-    #[serde(default)]
-    paths: Vec<String>,
-    /// In seconds.
-    unbound_for: Option<u64>,
+/// What [`Document`] reads, with the fields in the order of the policy.
+#[derive(Serialize)]
+struct Written<'p> {
+    collection: &'p str,
+    #[serde(skip_serializing_if = "is_false")]
+    fresh_prefix_per_field: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<RecordEntry>,
+    #[serde(serialize_with = "in_order")]
+    fields: Vec<(&'p str, FieldEntry<Toml>)>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tags: BTreeMap<&'p str, TagEntry<Toml>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    compound_indexes: BTreeMap<&'p str, Vec<PartEntry>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PartEntry {
-    field: String,
-    normal_form: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TagEntry {
-    pad_to: Option<Spanned<usize>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FieldEntry {
-    tag: Spanned<String>,
-    #[serde(default)]
-    paths: Vec<Spanned<String>>,
-    pad_to: Option<usize>,
-    #[serde(default)]
-    encrypt_null: bool,
-    #[serde(default)]
-    null_if_unreadable: bool,
-    allow_plaintext_until: Option<Spanned<Datetime>>,
-    index: Option<Spanned<IndexEntry>>,
-    validate: Option<Spanned<ValidationEntry>>,
-    mask: Option<Spanned<String>>,
+fn in_order<S: Serializer>(fields: &[(&str, FieldEntry<Toml>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(fields.iter().map(|(name, entry)| (name, entry)))
 }
 
 impl Policy {
@@ -126,22 +129,12 @@ impl Policy {
             builder = builder.fresh_prefix_per_field();
         }
         if let Some(record) = record {
-            let RecordEntry { id, paths, unbound_for } = record.into_inner();
-            let binding = match unbound_for {
-                Some(seconds) => RecordBinding::upgrade(id, Duration::from_secs(seconds)),
-                None => RecordBinding::required(id),
-            };
-            builder = builder.bind_records(paths.into_iter().fold(binding, RecordBinding::path));
+            builder = builder.bind_records(record.binding());
         }
         for (name, parts) in compound_indexes {
             let span = parts.span();
-            let mut index = CompoundIndex::new(name);
-            for PartEntry { field, normal_form } in parts.into_inner() {
-                let normalizer =
-                    toml_rules::normalizer(&normal_form).map_err(|problem| error_at(text, span.clone(), &problem))?;
-                index = index.part(field, normalizer);
-            }
-            builder = builder.compound_index(index);
+            let index = PartEntry::index(name, parts.into_inner());
+            builder = builder.compound_index(index.map_err(|problem| error_at(text, span, &problem))?);
         }
         for (name, TagEntry { pad_to }) in &tags {
             if let Some(bytes) = pad_to
@@ -149,7 +142,7 @@ impl Policy {
             {
                 return Err(error_at(text, bytes.span(), &format!("tag `{}`: {problem}", name.get_ref())));
             }
-            if !fields.values().any(|field| field.tag.get_ref() == name.get_ref()) {
+            if !fields.values().any(|field| field.has_tag(name.get_ref())) {
                 let message = format!("tag `{}` is declared, but no field has it", name.get_ref());
                 return Err(error_at(text, name.span(), &message));
             }
@@ -158,50 +151,11 @@ impl Policy {
         let mut fields: Vec<_> = fields.into_iter().collect();
         fields.sort_by_key(|(name, _)| name.span().start);
         for (name, entry) in fields {
-            let FieldEntry {
-                tag,
-                paths,
-                pad_to,
-                encrypt_null,
-                null_if_unreadable,
-                allow_plaintext_until,
-                index,
-                validate,
-                mask,
-            } = entry;
-            let name_span = name.span();
-            let name = name.into_inner();
-            let own = tags.get(tag.get_ref().as_str());
-            let Some(known) = find_tag(tag.get_ref(), own.is_some()) else {
-                let message = format!(
-                    "field `{name}`: there is no tag `{}`; use {}, or declare it under [tags]",
-                    tag.get_ref(),
-                    Tag::KNOWN.map(|tag| tag.to_string()).join(", ")
-                );
-                return Err(error_at(text, tag.span(), &message));
-            };
-            let mut field = Field::new(name, known);
-            if let Some(bytes) = pad_to.or(own.and_then(|own| own.pad_to.as_ref()).map(|bytes| *bytes.get_ref())) {
-                field = field.pad_to(bytes);
-            }
-            if encrypt_null {
-                field = field.encrypt_null();
-            }
-            if null_if_unreadable {
-                field = field.null_if_unreadable();
-            }
-            if let Some(end) = allow_plaintext_until {
-                let Ok(moment) = end.get_ref().to_string().parse::<Timestamp>() else {
-                    let message = format!("field `{}`: write the moment like 2026-11-24T03:41:00Z", field.name());
-                    return Err(error_at(text, end.span(), &message));
-                };
-                field = field.allow_plaintext_until(moment);
-            }
-            field = add_rules(text, field, (index, validate, mask))?;
-            spans.push((name_span, paths.iter().map(Spanned::span).collect::<Vec<_>>()));
-            for path in paths {
-                field = field.path(path.into_inner());
-            }
+            let span = name.span();
+            let own = |tag: &str| tags.get(tag).map(TagEntry::minimum);
+            let field = entry.into_field(name.get_ref(), own);
+            let (field, paths) = field.map_err(|(message, span)| error_at(text, span, &message))?;
+            spans.push((span, paths));
             builder = builder.field(field);
         }
         builder.check().map_err(|fault| {
@@ -214,31 +168,48 @@ impl Policy {
             error_at(text, span, &fault.message)
         })
     }
-}
 
-type Rules = (Option<Spanned<IndexEntry>>, Option<Spanned<ValidationEntry>>, Option<Spanned<String>>);
-
-fn add_rules(text: &str, mut field: Field, (index, validation, mask): Rules) -> Result<Field, Error> {
-    let fault = |span, message: String, name: &str| error_at(text, span, &format!("field `{name}`: {message}"));
-    let name = field.name().to_owned();
-    if let Some(index) = index {
-        let span = index.span();
-        field = index.into_inner().add_to(field).map_err(|message| fault(span, message, &name))?;
+    /// Writes the policy in the form that [`from_toml`](Self::from_toml) reads.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`] where a part of it is a function of your own, which no file can describe: a mask, a normal
+    /// form, a check.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::{Field, Policy, Tag};
+    ///
+    /// let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
+    /// assert_eq!(policy.to_toml()?, "collection = \"customers\"\n\n[fields.phone]\ntag = \"phone\"\n");
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn to_toml(&self) -> Result<String, Error> {
+        let fault = |problem| Error::new(ErrorKind::Policy, problem);
+        let field = |field| FieldEntry::of(field).map_err(fault);
+        let is_own = |tag: &&Tag| matches!(tag, Tag::Custom(_));
+        let index = |index| PartEntry::of(index).map_err(fault);
+        let written = Written {
+            collection: self.collection(),
+            fresh_prefix_per_field: self.fresh_prefix_per_field(),
+            record: self.record_binding().map(RecordEntry::of),
+            fields: self.fields().iter().map(|own| Ok((own.name(), field(own)?))).collect::<Result<_, Error>>()?,
+            tags: self
+                .fields()
+                .iter()
+                .map(super::Field::tag)
+                .filter(is_own)
+                .map(|tag| (tag.name(), TagEntry::plain()))
+                .collect(),
+            compound_indexes: self
+                .compound_indexes()
+                .iter()
+                .map(|own| Ok((own.name(), index(own)?)))
+                .collect::<Result<_, Error>>()?,
+        };
+        toml::to_string(&written).map_err(|error| fault(error.to_string()))
     }
-    if let Some(validation) = validation {
-        let span = validation.span();
-        field = validation.into_inner().add_to(field).map_err(|message| fault(span, message, &name))?;
-    }
-    if let Some(mask) = mask {
-        let found = toml_rules::mask(mask.get_ref()).map_err(|message| fault(mask.span(), message, &name))?;
-        field = field.mask(found);
-    }
-    Ok(field)
-}
-
-fn find_tag(name: &str, is_declared: bool) -> Option<Tag> {
-    let known = Tag::KNOWN.into_iter().find(|tag| tag.name() == name);
-    known.or_else(|| is_declared.then(|| Tag::custom(name.to_owned())))
 }
 
 fn error_at(text: &str, span: Range<usize>, message: &str) -> Error {

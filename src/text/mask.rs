@@ -173,6 +173,19 @@ impl Mask {
         };
         masked.filter(|masked| is_masked(masked)).unwrap_or_else(|| HIDDEN.to_owned())
     }
+
+    /// The name of the function that returns it; nothing for one of the user's own.
+    pub(crate) fn label(&self) -> Option<&'static str> {
+        match self.0 {
+            Kind::Phone => Some("phone"),
+            Kind::Email => Some("email"),
+            Kind::Card => Some("card"),
+            Kind::Name => Some("name"),
+            Kind::NationalId => Some("national_id"),
+            Kind::Hidden => Some("hidden"),
+            Kind::Custom(_) => None,
+        }
+    }
 }
 
 /// Whether `text` is what a mask gives, or holds it.
@@ -244,16 +257,7 @@ fn last_of(characters: &[char]) -> Option<String> {
 
 impl fmt::Debug for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.0 {
-            Kind::Phone => "phone",
-            Kind::Email => "email",
-            Kind::Card => "card",
-            Kind::Name => "name",
-            Kind::NationalId => "national_id",
-            Kind::Hidden => "hidden",
-            Kind::Custom(_) => "custom",
-        };
-        f.debug_tuple("Mask").field(&name).finish()
+        f.debug_tuple("Mask").field(&self.label().unwrap_or("custom")).finish()
     }
 }
 

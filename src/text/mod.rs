@@ -27,4 +27,6 @@ mod vectors;
 pub use mask::Mask;
 pub(crate) use mask::is_masked;
 pub use normalizer::Normalizer;
+#[cfg(any(feature = "toml", feature = "openapi"))]
+pub(crate) use validation::Rule;
 pub use validation::Validation;

@@ -164,7 +164,7 @@ impl Normalizer {
     }
 
     /// What is said of a value without this normal form.
-    pub(super) fn fault(&self) -> String {
+    pub(crate) fn fault(&self) -> String {
         match &self.form {
             #[cfg(feature = "normal-forms")]
             Form::BuiltIn(form) => form.fault().to_owned(),

@@ -28,8 +28,9 @@ pub struct Validation {
     required: bool,
 }
 
+/// One rule.
 #[derive(Clone)]
-enum Rule {
+pub(crate) enum Rule {
     MinLength(usize),
     MaxLength(usize),
     NormalForm(Normalizer),
@@ -40,7 +41,7 @@ enum Rule {
     Check(Cow<'static, str>, Arc<Function>),
 }
 
-type Function = dyn Fn(&str) -> bool + Send + Sync;
+pub(crate) type Function = dyn Fn(&str) -> bool + Send + Sync;
 
 /// Why a value is refused: what follows the name of its field in a message. Never holds the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,6 +216,12 @@ impl Validation {
 
     pub(crate) fn is_required(&self) -> bool {
         self.required
+    }
+
+    /// The rules, in the order in which they are applied.
+    #[cfg(any(feature = "toml", feature = "openapi"))]
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// Returns what is to be stored: `text`, or the normal form that a rule asks for.

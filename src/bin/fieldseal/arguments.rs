@@ -35,6 +35,11 @@ pub(crate) enum Command {
     Encrypt(DocumentArguments),
     /// Decrypts newline-delimited JSON from standard input to standard output.
     Decrypt(DocumentArguments),
+    /// Compares descriptions of APIs with policies, and turns one into the other.
+    Openapi {
+        #[command(subcommand)]
+        command: OpenapiCommand,
+    },
     /// Writes a script that completes commands in a shell.
     Completions {
         /// The shell.
@@ -287,6 +292,46 @@ pub(crate) struct ReencryptArguments {
     /// Confirms what cannot be undone.
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum OpenapiCommand {
+    /// Finds where a description and a policy differ, and what looks personal and is not tagged. The exit code is 0 where
+    /// nothing is found, 1 where something is, and 2 where it could not be checked.
+    Check {
+        /// The policy, in TOML.
+        #[arg(long, value_name = "FILE")]
+        policy: PathBuf,
+        #[command(flatten)]
+        description: DescriptionArguments,
+    },
+    /// Writes the policy that the `x-pii` of a description makes, in TOML.
+    Policy {
+        /// The collection that tokens are bound to.
+        #[arg(long, value_name = "NAME")]
+        collection: String,
+        #[command(flatten)]
+        description: DescriptionArguments,
+    },
+    /// Writes the description with the `x-pii` that a policy makes. Members come out sorted by their names.
+    Annotate {
+        /// The policy, in TOML.
+        #[arg(long, value_name = "FILE")]
+        policy: PathBuf,
+        #[command(flatten)]
+        description: DescriptionArguments,
+    },
+}
+
+/// A description, and what of it belongs to the collection.
+#[derive(Args)]
+pub(crate) struct DescriptionArguments {
+    /// The description: OpenAPI 3.1 or JSON Schema, in JSON; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: PathBuf,
+    /// A schema that is a record of the collection; all that the API sends and receives belongs to it where none is named.
+    #[arg(long = "record", value_name = "SCHEMA")]
+    pub(crate) records: Vec<String>,
 }
 
 #[derive(Args)]

@@ -72,9 +72,7 @@ impl KeyringArguments {
         IndexArguments { index_keyring, index_witness }: &IndexArguments,
         tenant: Option<&str>,
     ) -> Result<FieldCipher, Failure> {
-        let text = fs::read_to_string(policy)
-            .map_err(|error| Failure::Failed(format!("the policy `{}` cannot be read: {error}", policy.display())))?;
-        let policy = Policy::from_toml(&text)?;
+        let policy = read_policy(policy)?;
         let keys = Keys::open(self.store().await?, self.services().await?).await?;
         // A change of the keyring must not end a command that takes longer than the lease.
         tokio::spawn(keys.keep_fresh(tokio::time::sleep));
@@ -112,6 +110,13 @@ async fn witnessed(keyring: &str, witness: Option<&Path>) -> Result<Box<dyn Keyr
         Some(path) => Box::new(Witness::new(store, path)),
         None => store,
     })
+}
+
+/// The policy in a file.
+pub(crate) fn read_policy(path: &Path) -> Result<Policy, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::Failed(format!("the policy `{}` cannot be read: {error}", path.display())))?;
+    Ok(Policy::from_toml(&text)?)
 }
 
 /// The keyring in a file, or in PostgreSQL.

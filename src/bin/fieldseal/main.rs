@@ -1,4 +1,4 @@
-//! The command line: keyrings, rotation, scans, re-encryption, and NDJSON through a pipe.
+//! The command line: keyrings, rotation, scans, re-encryption, NDJSON through a pipe, and descriptions of APIs.
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +8,7 @@ mod failure;
 mod kek;
 mod keyring;
 mod keys;
+mod openapi;
 mod output;
 mod table;
 
@@ -28,6 +29,7 @@ async fn main() -> ExitCode {
         Command::Reencrypt(job) => table::reencrypt(job, &output).await,
         Command::Encrypt(document) => document::run(document, document::Direction::Encrypt).await,
         Command::Decrypt(document) => document::run(document, document::Direction::Decrypt).await,
+        Command::Openapi { command } => openapi::run(command, &output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "fieldseal", &mut std::io::stdout());
             Ok(())

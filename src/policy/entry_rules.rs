@@ -1,36 +1,44 @@
-//! The rules of a field in the TOML form of a policy: its index, its validation, its mask.
+//! The rules of a field as documents describe them: its index, its validation, its mask.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::blind_index::BlindIndex;
+use super::entry::is_false;
 use super::field::Field;
-use crate::text::{Mask, Normalizer, Validation};
+use crate::text::{Mask, Normalizer, Rule, Validation};
 
 /// `index = { normal_form = "phone:SG" }`
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct IndexEntry {
+pub(crate) struct IndexEntry {
     normal_form: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     bits: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     classes: Option<u8>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     accept_frequency_leak: bool,
 }
 
 /// `validate = { required = true, max_length = 100 }`
-#[derive(Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ValidationEntry {
-    #[serde(default)]
+pub(crate) struct ValidationEntry {
+    #[serde(default, skip_serializing_if = "is_false")]
     required: bool,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     plain_text: bool,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     one_script_per_word: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     min_length: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_length: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     normal_form: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     canonical: Option<String>,
 }
 
@@ -50,6 +58,18 @@ impl IndexEntry {
             index = index.partitions(classes);
         }
         Ok(field.blind_index(if accept_frequency_leak { index.accept_frequency_leak() } else { index }))
+    }
+
+    /// Describes `index`, or says what of it no file can.
+    pub(super) fn of(index: &BlindIndex) -> Result<Self, String> {
+        let BlindIndex { name, normalizer, bits, partitions, accepts_frequency_leak } = index;
+        Ok(Self {
+            normal_form: normal_form(normalizer)?,
+            name: name.clone(),
+            bits: (!index.is_full()).then_some(*bits),
+            classes: (*partitions != 1).then_some(*partitions),
+            accept_frequency_leak: *accepts_frequency_leak,
+        })
     }
 }
 
@@ -81,6 +101,30 @@ impl ValidationEntry {
         }
         Ok(field.validate(validation))
     }
+
+    /// Describes `validation`, or says what of it no file can. Which rule is told where a value breaks two may change.
+    pub(super) fn of(validation: &Validation) -> Result<Self, String> {
+        let mut entry = Self { required: validation.is_required(), ..Self::default() };
+        for rule in validation.rules() {
+            if entry.canonical.is_some() {
+                return Err("has a rule behind `canonical`, which no file can describe".to_owned());
+            }
+            let is_repeated = match rule {
+                Rule::MinLength(characters) => entry.min_length.replace(*characters).is_some(),
+                Rule::MaxLength(characters) => entry.max_length.replace(*characters).is_some(),
+                Rule::PlainText => std::mem::replace(&mut entry.plain_text, true),
+                #[cfg(feature = "normal-forms")]
+                Rule::OneScriptPerWord => std::mem::replace(&mut entry.one_script_per_word, true),
+                Rule::NormalForm(normalizer) => entry.normal_form.replace(normal_form(normalizer)?).is_some(),
+                Rule::Canonical(normalizer) => entry.canonical.replace(normal_form(normalizer)?).is_some(),
+                Rule::Check(name, _) => return Err(format!("has the check `{name}`, which no file can describe")),
+            };
+            if is_repeated {
+                return Err("has a rule twice, which no file can describe".to_owned());
+            }
+        }
+        Ok(entry)
+    }
 }
 
 #[cfg(feature = "normal-forms")]
@@ -107,6 +151,16 @@ pub(super) fn mask(name: &str) -> Result<Mask, String> {
     })
 }
 
+/// The name by which [`normalizer`] finds this normal form.
+pub(super) fn normal_form(wanted: &Normalizer) -> Result<String, String> {
+    let name = wanted.id().split_once('@').map_or(wanted.id(), |(name, _)| name);
+    match normalizer(name) {
+        Ok(found) if found.id() == wanted.id() => Ok(name.to_owned()),
+        _ => Err(format!("has the normal form `{}`, which no file can describe", wanted.id())),
+    }
+}
+
+/// Finds a normal form by its name.
 pub(super) fn normalizer(name: &str) -> Result<Normalizer, String> {
     Normalizer::by_name(name).map_err(|error| error.to_string())
 }
