@@ -104,6 +104,11 @@ impl BlindIndex {
         self.bits
     }
 
+    /// What the sibling member of `field` is called unless it is given a name.
+    pub(super) fn usual_name(field: &str) -> String {
+        format!("{field}_index")
+    }
+
     /// Whether only equal values share an index.
     pub(crate) fn is_full(&self) -> bool {
         self.bits == FULL_BITS

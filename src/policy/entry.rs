@@ -155,7 +155,12 @@ impl<F: Format> FieldEntry<F> {
             encrypt_null: *encrypt_null,
             null_if_unreadable: *null_if_unreadable,
             allow_plaintext_until: plaintext_until.map(moment).transpose()?.map(F::put),
-            index: index.as_ref().map(IndexEntry::of).transpose().map_err(|message| fault(&message))?.map(F::put),
+            index: index
+                .as_ref()
+                .map(|index| IndexEntry::of(index, name))
+                .transpose()
+                .map_err(|message| fault(&message))?
+                .map(F::put),
             validate: validation
                 .as_ref()
                 .map(ValidationEntry::of)

@@ -61,11 +61,11 @@ impl IndexEntry {
     }
 
     /// Describes `index`, or says what of it no file can.
-    pub(super) fn of(index: &BlindIndex) -> Result<Self, String> {
+    pub(super) fn of(index: &BlindIndex, field: &str) -> Result<Self, String> {
         let BlindIndex { name, normalizer, bits, partitions, accepts_frequency_leak } = index;
         Ok(Self {
             normal_form: normal_form(normalizer)?,
-            name: name.clone(),
+            name: name.clone().filter(|name| *name != BlindIndex::usual_name(field)),
             bits: (!index.is_full()).then_some(*bits),
             classes: (*partitions != 1).then_some(*partitions),
             accept_frequency_leak: *accepts_frequency_leak,

@@ -170,7 +170,7 @@ impl Field {
     #[must_use]
     pub fn index_name(&self) -> Option<Cow<'_, str>> {
         let index = self.index.as_ref()?;
-        Some(index.name.as_deref().map_or_else(|| format!("{}_index", self.name).into(), Cow::from))
+        Some(index.name.as_deref().map_or_else(|| BlindIndex::usual_name(&self.name).into(), Cow::from))
     }
 
     /// Returns the name that tokens of this field are bound to.

@@ -8,6 +8,7 @@ use std::num;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::blind_index::BlindIndex;
 use super::field::Field;
 use super::policy::{Policy, PolicyBuilder};
 use crate::error::{Error, ErrorKind};
@@ -172,7 +173,7 @@ impl PiiPlaces {
             }
         };
         if let (Some(index), Some(last)) = (&mut field.index, self.names.last()) {
-            index.name.get_or_insert_with(|| format!("{last}_index"));
+            index.name.get_or_insert_with(|| BlindIndex::usual_name(last));
         }
         let Some(same) = self.fields.iter_mut().find(|other| other.name == field.name) else {
             field.paths.extend(self.paths.iter().cloned());
