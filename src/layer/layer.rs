@@ -74,7 +74,8 @@ impl<D> FieldEncryptionLayer<D> {
     }
 
     /// Takes the segment in braces of `path` for a value of the field of that name, which has a blind index, and puts the
-    /// index in its place: `/customers/by-phone/{phone}`.
+    /// index in its place: `/customers/by-phone/{phone}`. A path that matches no request changes none: it begins with a
+    /// slash, and has braces around the name of a field.
     ///
     /// The layer must then stand outside of what matches paths: around a whole axum `Router`, with
     /// `tower::Layer::layer`, and not within it, with `Router::layer`.

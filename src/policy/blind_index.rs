@@ -44,7 +44,8 @@ impl BlindIndex {
     /// The bits of a full one.
     pub(crate) const FULL: u16 = FULL_BITS;
 
-    /// Asks for a full index of 128 bits, over the normal form that `normalizer` makes. Fit for a unique constraint.
+    /// Asks for a full index of 128 bits, over the normal form that `normalizer` makes. Fit for a unique constraint,
+    /// but for the time in which its key is rotated: until all rows have indexes under the new key, one value has two.
     pub fn new(normalizer: Normalizer) -> Self {
         Self { name: None, normalizer, bits: FULL_BITS, partitions: 1, accepts_frequency_leak: false }
     }
