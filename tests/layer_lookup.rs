@@ -156,9 +156,13 @@ async fn a_search_that_is_sent_asks_for_the_index() {
 }
 
 #[tokio::test]
-async fn a_form_elsewhere_is_still_refused() {
-    let server = Server::axum(layer(), &Recorder::echoing()).await;
-    server.post(FORM, Body::from("phone=1")).await.refusal(415, "unsupported_media_type");
+async fn a_form_elsewhere_is_stored_and_asks_for_nothing() {
+    let recorder = Recorder::echoing();
+    let server = Server::axum(layer(), &recorder).await;
+    assert_eq!(server.post(FORM, Body::from("phone_number=65+9123+4567")).await.status, 200);
+    let stored = String::from_utf8(recorder.only().bytes().to_vec()).unwrap();
+    assert!(stored.starts_with("phone_number=fs1."), "{stored}");
+    assert!(stored.ends_with(&format!("&phone_index={}", term("6591234567"))), "{stored}");
 }
 
 #[derive(Clone, Deserialize, Serialize)]

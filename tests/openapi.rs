@@ -462,7 +462,7 @@ fn a_description_that_fits_its_policy_has_no_findings() {
 
 #[test]
 fn each_way_in_which_a_description_and_a_policy_differ_is_found() {
-    use FindingKind::{LooksPersonal, NoIndex, NotDescribed, NotInPolicy, NotJson, NotTagged, TagDiffers};
+    use FindingKind::{LooksPersonal, NoIndex, NotDescribed, NotInPolicy, NotRead, NotTagged, TagDiffers};
     let root = "/paths/~1a/post/requestBody/content/application~1json/schema";
     let policy = Policy::builder("c")
         .field(Field::new("phone", Tag::Phone).path("$.phone"))
@@ -552,9 +552,10 @@ fn each_way_in_which_a_description_and_a_policy_differ_is_found() {
 
     let mut description = with("id", json!({"type": "integer"}));
     let form = json!({"schema": {"$ref": format!("#{root}")}});
-    description["paths"]["/a"]["post"]["requestBody"]["content"]["multipart/form-data"] = form;
-    let place = "/paths/~1a/post/requestBody/content/multipart~1form-data/schema";
-    assert_eq!(found(&description, &policy, &[]), [(NotJson, place.to_owned())]);
+    description["paths"]["/a"]["post"]["requestBody"]["content"]["multipart/form-data"] = form.clone();
+    description["paths"]["/a"]["post"]["requestBody"]["content"]["application/xml"] = form;
+    let place = "/paths/~1a/post/requestBody/content/application~1xml/schema";
+    assert_eq!(found(&description, &policy, &[]), [(NotRead, place.to_owned())]);
 }
 
 #[test]

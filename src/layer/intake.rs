@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http_body::Body;
 use tower::BoxError;
 
+use super::bodies::{BodyStream, Pace, form};
 use super::body::FieldBody;
 use super::candidates::Candidates;
 use super::digest;
@@ -18,7 +19,7 @@ use super::head::refuse_tokens_in;
 use super::limits::Limits;
 use super::query::rewrite_parameters;
 use super::streaming::{Flow, PIECE, Streaming};
-use crate::cipher::{FieldCipher, JsonStream, Wanted};
+use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{BodyMeter, Lap};
 use crate::secret::SecretBuffer;
@@ -32,21 +33,30 @@ const LEAST_ROOM: usize = 512;
 /// How a body is transformed.
 #[derive(Debug)]
 pub(super) enum Processor {
-    /// Boxed: it is handed on from the head to the body, and from there to a stream.
-    Json(Box<JsonStream>),
+    /// What can be transformed piece by piece.
+    Stream(BodyStream),
     /// Operations are only understood whole.
     JsonPatch(Box<(FieldCipher, SecretBuffer)>),
-    /// A search whose parameters are rewritten.
-    Form(Box<(FieldCipher, SecretBuffer, Wanted)>),
+    /// Whose fields are only understood together.
+    Form(Box<(FieldCipher, SecretBuffer, FormUse)>),
     /// What a lookup found.
     Candidates(Box<Candidates>),
     /// Nothing may come, or this error is why.
     Empty(Option<Error>),
 }
 
+/// What a form is for.
+#[derive(Debug)]
+pub(super) enum FormUse {
+    /// Its fields are stored. They are only what changes, if so.
+    Store { is_change: bool },
+    /// A search whose parameters are rewritten.
+    Search(Wanted),
+}
+
 impl Processor {
-    pub(super) fn form(cipher: FieldCipher, wanted: Wanted) -> Self {
-        Self::Form(Box::new((cipher, SecretBuffer::default(), wanted)))
+    pub(super) fn form(cipher: FieldCipher, use_of: FormUse) -> Self {
+        Self::Form(Box::new((cipher, SecretBuffer::default(), use_of)))
     }
 
     pub(super) fn json_patch(cipher: FieldCipher) -> Self {
@@ -58,7 +68,7 @@ impl Processor {
     /// Prepares what stands behind the body for the other side.
     fn check_trailers(&self, trailers: &mut HeaderMap) -> Result<(), Error> {
         match self {
-            Self::Json(stream) => check_trailers(stream, trailers),
+            Self::Stream(stream) => check_trailers(stream, trailers),
             Self::JsonPatch(patch) => check_inward(&patch.0, trailers),
             Self::Form(form) => check_inward(&form.0, trailers),
             Self::Candidates(_) => {
@@ -80,7 +90,7 @@ fn check_inward(cipher: &FieldCipher, trailers: &mut HeaderMap) -> Result<(), Er
 }
 
 /// Prepares what stands behind a body that went through `stream` for the other side.
-pub(super) fn check_trailers(stream: &JsonStream, trailers: &mut HeaderMap) -> Result<(), Error> {
+pub(super) fn check_trailers(stream: &BodyStream, trailers: &mut HeaderMap) -> Result<(), Error> {
     digest::remove(trailers);
     stream.inward().map_or(Ok(()), |cipher| refuse_tokens_in(cipher, trailers))
 }
@@ -108,7 +118,7 @@ where
         // A declared length is only a claim.
         let expected = body.size_hint().lower().min(limits.whole).min(MOST_EXPECTED);
         let expected = usize::try_from(expected).unwrap_or_default();
-        let room = if let Processor::Json(stream) = &processor { stream.room_for(expected) } else { expected };
+        let room = if let Processor::Stream(stream) = &processor { stream.room_for(expected) } else { expected };
         let out = SecretBuffer::with_capacity(room.max(LEAST_ROOM));
         let body = Some(Box::pin(body));
         Self { body, processor, limits, fault: Fault::default(), received: 0, meter, out, trailers: None }
@@ -122,8 +132,16 @@ where
     /// Reads until the body is whole, or too long to be held whole.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<FieldBody<B>, Error>> {
         loop {
+            let pace = if let Processor::Stream(stream) = &self.processor { stream.pace() } else { Pace::Whole };
             let Some(body) = &mut self.body else { return Poll::Pending };
-            let Some(frame) = ready!(body.as_mut().poll_frame(cx)) else {
+            if pace == Pace::AtOnce {
+                return Poll::Ready(self.go_on_streaming(None));
+            }
+            let frame = body.as_mut().poll_frame(cx);
+            if pace == Pace::UntilItPauses && frame.is_pending() {
+                return Poll::Ready(self.go_on_streaming(None));
+            }
+            let Some(frame) = ready!(frame) else {
                 let lap = Lap::start();
                 let whole = self.finish();
                 self.meter.stop(lap);
@@ -135,7 +153,7 @@ where
                     let rest = self.take(data);
                     self.meter.stop(lap);
                     if let Some(rest) = rest? {
-                        return Poll::Ready(self.go_on_streaming(rest));
+                        return Poll::Ready(self.go_on_streaming(Some(rest)));
                     }
                 }
                 Err(frame) => self.trailers = frame.into_trailers().ok(),
@@ -151,7 +169,7 @@ where
         while data.has_remaining() {
             let chunk = data.chunk();
             let length = match &mut self.processor {
-                Processor::Json(stream) => {
+                Processor::Stream(stream) => {
                     let whole_out = self.limits.whole_out();
                     let is_whole = self.received <= self.limits.whole;
                     let piece = if is_whole { chunk } else { &chunk[..chunk.len().min(PIECE)] };
@@ -179,18 +197,23 @@ where
         // An empty body is no document, and holds nothing.
         if self.received > 0 {
             match &mut self.processor {
-                Processor::Json(stream) => stream.finish(self.out.as_mut_vec())?,
+                Processor::Stream(stream) => stream.finish(self.out.as_mut_vec())?,
                 Processor::JsonPatch(patch) => {
                     let (cipher, patch) = &**patch;
                     *self.out.as_mut_vec() =
                         cipher.encrypt_json_patch_within(patch.as_slice(), self.limits.whole_out())?;
                 }
                 Processor::Form(form) => {
-                    let (cipher, form, wanted) = &**form;
+                    let (cipher, form, use_of) = &**form;
                     let fault = || Error::new(ErrorKind::Malformed, "a form is text in UTF-8");
                     let form = str::from_utf8(form.as_slice()).map_err(|_| fault())?;
                     cipher.refuse_token(&form_urlencoded::parse(form.as_bytes()).fold(Vec::new(), joined))?;
-                    self.out.extend_from_slice(rewrite_parameters(cipher, wanted, form)?.as_bytes());
+                    match use_of {
+                        FormUse::Store { is_change } => form::encrypt(cipher, *is_change, form, &mut self.out)?,
+                        FormUse::Search(wanted) => {
+                            self.out.extend_from_slice(rewrite_parameters(cipher, wanted, form)?.as_bytes());
+                        }
+                    }
                 }
                 Processor::Candidates(candidates) => candidates.open(&mut self.out)?,
                 Processor::Empty(_) => {}
@@ -204,10 +227,10 @@ where
         Ok(FieldBody::whole(Bytes::from(self.out.take()), trailers))
     }
 
-    fn go_on_streaming(&mut self, rest: B::Data) -> Result<FieldBody<B>, Error> {
+    fn go_on_streaming(&mut self, rest: Option<B::Data>) -> Result<FieldBody<B>, Error> {
         let Self { body, processor, limits, fault, received, meter, out, .. } = self;
         match (body.take(), mem::replace(processor, Processor::Empty(None))) {
-            (Some(body), Processor::Json(stream)) if !stream.is_checked_search() => {
+            (Some(body), Processor::Stream(stream)) if !stream.is_held() => {
                 let (meter, out) = (mem::take(meter), mem::take(out));
                 let flow = Flow { stream, received: *received, meter, out, rest };
                 let streaming = Streaming::new(body, flow, *limits, fault.clone());
@@ -220,7 +243,7 @@ where
 
 /// Keeps a piece of a body that is only understood whole.
 fn hold(held: &mut SecretBuffer, piece: &[u8], limits: Limits, received: u64) -> Result<usize, Error> {
-    limits.check_patch(received)?;
+    limits.check_held(received)?;
     held.extend_from_slice(piece);
     Ok(piece.len())
 }

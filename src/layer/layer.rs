@@ -220,6 +220,17 @@ impl<D> FieldEncryptionLayer<D> {
 }
 
 impl<D> FieldEncryptionLayer<D> {
+    /// Lets parts called `name` of requests in `multipart/form-data` be files, which pass as they are: photographs,
+    /// attachments. **What stands in them is stored in the clear.** Parts of any other name that are no plain text are
+    /// refused with 415.
+    ///
+    /// Tagged parts must come before the first file, since files flow and are not held. A token in a file is refused.
+    pub fn file_part(mut self, name: impl Into<String>) -> Self {
+        let files = &mut Arc::make_mut(&mut self.settings).file_parts;
+        *files = files.iter().cloned().chain([name.into()]).collect();
+        self
+    }
+
     /// Lets fields with a [truncated index](crate::policy::BlindIndex::truncated) be looked up through the layer, in every
     /// way in which those with a full one are, but by `GET`, `HEAD` and searches alone: what another method does to all
     /// candidates could not be taken back. The service answers with all candidates; the layer decrypts them and drops

@@ -32,10 +32,12 @@ impl Limits {
         usize::try_from(self.whole.max(WHOLE).saturating_mul(GROWTH)).unwrap_or(usize::MAX)
     }
 
-    /// A JSON Patch is only understood whole.
-    pub(super) fn check_patch(&self, received: u64) -> Result<(), Error> {
+    /// A JSON Patch and a form are only understood whole.
+    pub(super) fn check_held(&self, received: u64) -> Result<(), Error> {
         if received > self.whole {
-            return Err(Error::new(ErrorKind::TooLarge, "a JSON Patch is longer than a body that is held whole"));
+            let message = "a JSON Patch or form is longer than a body that is held whole: send less, or raise \
+                           `whole_body_limit`";
+            return Err(Error::new(ErrorKind::TooLarge, message));
         }
         Ok(())
     }

@@ -12,6 +12,10 @@ pub(super) enum MediaType {
     Lines,
     /// `application/x-www-form-urlencoded`.
     Form,
+    /// `multipart/form-data`.
+    Multipart,
+    /// `text/event-stream`.
+    Events,
     /// Something else that holds no JSON.
     Other,
     /// No media type is given.
@@ -45,6 +49,8 @@ impl MediaType {
             (_, subtype) if subtype.ends_with("merge-patch+json") => Self::MergePatch,
             (_, subtype) if subtype.ends_with("json-patch+json") => Self::JsonPatch,
             ("application/x-www-form-urlencoded", _) => Self::Form,
+            ("multipart/form-data", _) => Self::Multipart,
+            ("text/event-stream", _) => Self::Events,
             (_, "json") => Self::Json,
             (_, "x-ndjson" | "ndjson" | "jsonl" | "x-jsonl" | "jsonlines" | "x-jsonlines") => Self::Lines,
             (_, subtype) if subtype.ends_with("+json") => Self::Json,
@@ -92,7 +98,9 @@ mod tests {
             ("application/json-seq", MediaType::Other),
             ("application/json5", MediaType::Other),
             ("text/plain; charset=utf-16", MediaType::Other),
-            ("multipart/form-data; boundary=x", MediaType::Other),
+            ("multipart/form-data; boundary=x", MediaType::Multipart),
+            ("multipart/mixed; boundary=x", MediaType::Other),
+            ("text/event-stream; charset=utf-8", MediaType::Events),
         ] {
             assert_eq!(MediaType::parse(value), expected, "{value}");
         }

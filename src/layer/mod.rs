@@ -56,7 +56,15 @@
 //! | `application/x-ndjson`, `application/jsonl` and their like | a JSON document a line |
 //! | `application/merge-patch+json` (RFC 7396), and what ends in it | `null` stays `null`, for it removes; an object at a tagged field is refused, for it would replace the whole by a part |
 //! | `application/json-patch+json` (RFC 6902), and what ends in it | each operation is held against the policy, see [`encrypt_json_patch`](crate::FieldCipher::encrypt_json_patch); up to the limit of whole bodies |
+//! | `application/x-www-form-urlencoded` | the fields of one form, see [below](#forms); up to the limit of whole bodies |
+//! | `multipart/form-data` | parts of plain text are the fields of one form; other parts are refused, or pass as [files](FieldEncryptionLayer::file_part) |
 //! | any other, none, several, or a character set that is not UTF-8 | 415, unless the body is empty |
+//!
+//! | `Content-Type` of a response | what happens |
+//! |---|---|
+//! | those of JSON and of lines above | they are opened; lines that the service makes while it sends are handed on whenever it pauses |
+//! | `text/event-stream` | the data of each event are a document, see [below](#events) |
+//! | any other, or none | it passes as it is, tokens included |
 //!
 //! An operation of a JSON Patch in a document of another type, an object with an `op` of RFC 6902 and a pointer as its
 //! `path`, or an array that begins with the two, is refused with 422: a service that reads it as a patch would store its
@@ -64,8 +72,28 @@
 //! kind, such as the paths of SCIM or of a query language, are not recognised; give such routes a policy whose paths
 //! select their values.
 //!
-//! An empty body passes whatever its type. A response that is no JSON passes as it is, tokens included. A JSON response
+//! An empty body passes whatever its type. A response
 //! with opened values carries `Cache-Control: no-store` unless the service sets another.
+//!
+//! # Forms
+//!
+//! The fields of a form are the members of one object, and what holds for a JSON document holds for it: validation,
+//! blind indexes, which become fields of their own, masks, the record's id. A path such as `$.phones[:]` stands for a
+//! field that is sent several times, as `phones` or `phones[]`; any other tagged field may stand once. A field that is
+//! called like a tagged one, or like a part of it, and stands where no path selects it, is refused with 422:
+//! `customer[phone]`, `Phone`. What is not tagged comes through as it was spelled. A field with an empty text has an
+//! empty index, for which nothing is found.
+//!
+//! In `multipart/form-data`, all tagged parts must come before the first file, and the parts of text together may be as
+//! long as a whole body; files flow. A part that could be read in two ways is refused with 400, and so is one with a
+//! `Content-Transfer-Encoding`.
+//!
+//! # Events
+//!
+//! Server-sent events are opened one by one, and none waits for the next: the data of an event are a document, or pass as
+//! they are where they are no JSON. An event may be as long as what a whole body may become, 1 MiB unless set. There the
+//! response has begun, so one that does not open breaks the stream. [`body_limit`](FieldEncryptionLayer::body_limit) does
+//! not end it.
 //!
 //! # Content codings
 //!
@@ -195,10 +223,10 @@
 //! let client = Client::builder(TokioExecutor::new()).build_http::<FieldBody<Full<Bytes>>>();
 //! let client = FieldEncryptionLayer::new(cipher).for_client().layer(client);
 //!
-//! let request = hyper::Request::post("http://127.0.0.1:1/").body(Full::from("a=1"))?;
+//! let request = hyper::Request::post("http://127.0.0.1:1/").header("content-type", "text/csv").body(Full::from("a,b"))?;
 //! match client.oneshot(request).await {
 //!     Err(ClientError::Protection(error)) => assert_eq!(error.kind(), ErrorKind::UnsupportedMediaType),
-//!     _ => unreachable!("a form is refused before anything is sent"),
+//!     _ => unreachable!("it is refused before anything is sent"),
 //! }
 //! # Ok(())
 //! # }
@@ -209,6 +237,7 @@
 //! A request that is dropped while its body comes in never reaches the service. The service is called only after it was
 //! polled ready, and no faster than the client reads: a body is polled for its next frame when the last one was taken.
 
+mod bodies;
 mod body;
 mod candidates;
 mod digest;

@@ -7,13 +7,14 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, request};
 use http_body::Body;
 
+use super::bodies::{BodyStream, Boundary, MultipartStream};
 use super::digest;
 use super::head::refuse_tokens;
-use super::intake::Processor;
+use super::intake::{FormUse, Processor};
 use super::limits::Limits;
 use super::media_type::MediaType;
 use super::query;
-use super::searches::Searches;
+use super::settings::Settings;
 use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
 
@@ -25,7 +26,7 @@ use crate::error::{Error, ErrorKind};
 pub(super) fn plan(
     cipher: &FieldCipher,
     limits: &Limits,
-    searches: &Searches,
+    settings: &Settings,
     wanted: &Wanted,
     head: &mut request::Parts,
     body: &impl Body,
@@ -34,6 +35,7 @@ pub(super) fn plan(
         return Err(Error::new(ErrorKind::Refused, "a tunnel cannot be looked into"));
     }
     refuse_tokens(cipher, head)?;
+    let searches = &settings.searches;
     let is_search = searches.has_body(&head.uri);
     // What is done to all candidates cannot be taken back by leaving some of them out of a response.
     let is_read = is_search || matches!(head.method, Method::GET | Method::HEAD);
@@ -65,7 +67,12 @@ pub(super) fn plan(
         Method::PATCH => Use::Change,
         _ => Use::Store,
     };
-    let processor = processor(cipher, wanted, headers, use_of);
+    let processor = match (MediaType::of(headers), use_of) {
+        (MediaType::Multipart, Use::Store | Use::Change) if !is_encoded(headers) => {
+            multipart(cipher, limits, settings, headers, use_of == Use::Change)
+        }
+        (media_type, _) => processor(cipher, wanted, media_type, is_encoded(headers), use_of),
+    };
     let may_be_empty = body.size_hint().exact().is_none() && !headers.contains_key(EXPECT);
     let processor = match processor {
         // The body may turn out to be empty, and then its type does not matter.
@@ -73,7 +80,7 @@ pub(super) fn plan(
         processor => processor?,
     };
     if matches!(processor, Processor::JsonPatch(_) | Processor::Form(_)) {
-        limits.check_patch(declared)?;
+        limits.check_held(declared)?;
     }
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT] {
         headers.remove(name);
@@ -91,25 +98,48 @@ enum Use {
     Search,
 }
 
-fn processor(cipher: &FieldCipher, wanted: &Wanted, headers: &HeaderMap, use_of: Use) -> Result<Processor, Error> {
-    if is_encoded(headers) {
+fn multipart(
+    cipher: &FieldCipher,
+    limits: &Limits,
+    settings: &Settings,
+    headers: &HeaderMap,
+    is_change: bool,
+) -> Result<Processor, Error> {
+    let boundary = Boundary::of(headers)
+        .ok_or_else(|| Error::new(ErrorKind::Malformed, "the Content-Type of the form names no valid boundary"))?;
+    let longest = usize::try_from(limits.whole).unwrap_or(usize::MAX);
+    let stream = MultipartStream::new(cipher.clone(), is_change, &boundary, settings.file_parts.clone(), longest);
+    Ok(Processor::Stream(BodyStream::Multipart(Box::new(stream))))
+}
+
+fn processor(
+    cipher: &FieldCipher,
+    wanted: &Wanted,
+    media_type: MediaType,
+    is_encoded: bool,
+    use_of: Use,
+) -> Result<Processor, Error> {
+    let json = |stream| Ok(Processor::Stream(BodyStream::Json(Box::new(stream))));
+    let is_change = use_of == Use::Change;
+    if is_encoded {
         return Err(unsupported("an encoded body cannot be looked into; send it with no Content-Encoding"));
     }
-    match MediaType::of(headers) {
-        MediaType::Json if use_of == Use::Search => {
-            Ok(Processor::Json(Box::new(cipher.search_encryptor(wanted.clone()))))
+    match media_type {
+        MediaType::Json if use_of == Use::Search => json(cipher.search_encryptor(wanted.clone())),
+        MediaType::Form if use_of == Use::Search => {
+            Ok(Processor::form(cipher.clone(), FormUse::Search(wanted.clone())))
         }
-        MediaType::Form if use_of == Use::Search => Ok(Processor::form(cipher.clone(), wanted.clone())),
         _ if use_of == Use::Search => Err(unsupported("a search is sent as `application/json` or as a form")),
-        MediaType::Json if use_of == Use::Change => Ok(Processor::Json(Box::new(cipher.partial_encryptor()))),
-        MediaType::Json => Ok(Processor::Json(Box::new(cipher.json_encryptor()))),
-        MediaType::MergePatch => Ok(Processor::Json(Box::new(cipher.merge_patch_encryptor()))),
-        MediaType::Lines if use_of == Use::Change => Ok(Processor::Json(Box::new(cipher.partial_ndjson_encryptor()))),
-        MediaType::Lines => Ok(Processor::Json(Box::new(cipher.ndjson_encryptor()))),
+        MediaType::Json if is_change => json(cipher.partial_encryptor()),
+        MediaType::Json => json(cipher.json_encryptor()),
+        MediaType::MergePatch => json(cipher.merge_patch_encryptor()),
+        MediaType::Lines if is_change => json(cipher.partial_ndjson_encryptor()),
+        MediaType::Lines => json(cipher.ndjson_encryptor()),
         MediaType::JsonPatch => Ok(Processor::json_patch(cipher.clone())),
-        MediaType::Other | MediaType::Form => {
-            Err(unsupported("this media type cannot be looked into; send JSON with `Content-Type: application/json`"))
-        }
+        MediaType::Form => Ok(Processor::form(cipher.clone(), FormUse::Store { is_change })),
+        MediaType::Other | MediaType::Multipart | MediaType::Events => Err(unsupported(
+            "this media type cannot be looked into; send JSON with `Content-Type: application/json`, or a form",
+        )),
         MediaType::Missing => Err(unsupported("the body has no Content-Type; send JSON and say so")),
         MediaType::Unclear => Err(unsupported(
             "the Content-Type is not clear; send JSON, and exactly one `Content-Type: application/json` in UTF-8",

@@ -3,6 +3,7 @@
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, TRANSFER_ENCODING};
 use http::{HeaderValue, StatusCode, response};
 
+use super::bodies::{BodyStream, EventStream};
 use super::candidates::Candidates;
 use super::digest;
 use super::future::Exchange;
@@ -30,7 +31,7 @@ pub(super) fn plan(exchange: Exchange, head: &mut response::Parts) -> Result<Pla
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(service("it switched protocols, and what follows cannot be looked into"));
     }
-    let Exchange { cipher, limits: _, is_head, wanted, lists, request_fault: _ } = exchange;
+    let Exchange { cipher, limits, is_head, wanted, lists, request_fault: _ } = exchange;
     let is_error = head.status.is_client_error() || head.status.is_server_error();
     let wanted = lists.map(|lists| (wanted.take(), lists)).filter(|(wanted, _)| !wanted.is_empty());
     let processor = match (MediaType::of(&head.headers), wanted) {
@@ -38,15 +39,18 @@ pub(super) fn plan(exchange: Exchange, head: &mut response::Parts) -> Result<Pla
         (MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch, Some((wanted, lists))) => {
             Processor::Candidates(Box::new(Candidates::new(cipher, (wanted, lists), is_error)))
         }
-        (MediaType::Lines, Some(_)) => Processor::Empty(Some(unchecked())),
-        (MediaType::Other | MediaType::Form | MediaType::Missing, Some(_)) if !is_error => {
+        (MediaType::Lines | MediaType::Events, Some(_)) => Processor::Empty(Some(unchecked())),
+        (MediaType::Other | MediaType::Form | MediaType::Multipart | MediaType::Missing, Some(_)) if !is_error => {
             Processor::Empty(Some(unchecked()))
         }
         (MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch, None) => {
-            Processor::Json(Box::new(cipher.json_decryptor()))
+            Processor::Stream(BodyStream::Json(Box::new(cipher.json_decryptor())))
         }
-        (MediaType::Lines, None) => Processor::Json(Box::new(cipher.ndjson_decryptor())),
-        (MediaType::Other | MediaType::Form | MediaType::Missing, _) => return Ok(Plan::Pass),
+        (MediaType::Lines, None) => Processor::Stream(BodyStream::Lines(Box::new(cipher.ndjson_decryptor()))),
+        (MediaType::Events, None) => {
+            Processor::Stream(BodyStream::Events(Box::new(EventStream::new(cipher, limits.whole_out()))))
+        }
+        (MediaType::Other | MediaType::Form | MediaType::Multipart | MediaType::Missing, _) => return Ok(Plan::Pass),
     };
     let headers = &mut head.headers;
     let is_empty = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

@@ -79,7 +79,7 @@ where
             lists: searches.candidates.clone(),
             request_fault: None,
         };
-        match request::plan(cipher, limits, searches, &exchange.wanted, &mut head, &body) {
+        match request::plan(cipher, limits, settings, &exchange.wanted, &mut head, &body) {
             Err(error) => ResponseFuture::refused(error, cipher.meters()),
             Ok(None) => {
                 let future = inner.call(Request::from_parts(head, FieldBody::empty()));

@@ -1,5 +1,7 @@
 //! What a layer is told once, beside its cipher and limits.
 
+use std::sync::Arc;
+
 use super::principal::Principal;
 use super::records::Records;
 use super::searches::Searches;
@@ -9,4 +11,6 @@ pub(super) struct Settings {
     pub(super) searches: Searches,
     pub(super) records: Records,
     pub(super) principal: Principal,
+    /// The names of parts of `multipart/form-data` that pass as files.
+    pub(super) file_parts: Arc<[String]>,
 }

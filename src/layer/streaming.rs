@@ -8,10 +8,10 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use tower::BoxError;
 
+use super::bodies::BodyStream;
 use super::fault::Fault;
 use super::intake::{broken, check_trailers};
 use super::limits::Limits;
-use crate::cipher::JsonStream;
 use crate::error::Error;
 use crate::metrics::{BodyMeter, Lap};
 use crate::secret::SecretBuffer;
@@ -23,7 +23,7 @@ pub(super) const PIECE: usize = 64 * 1024;
 /// Transforms the frames of a body one by one, in constant memory.
 pub(super) struct Streaming<B: Body> {
     body: Pin<Box<B>>,
-    stream: Box<JsonStream>,
+    stream: BodyStream,
     limits: Limits,
     fault: Fault,
     received: u64,
@@ -49,12 +49,12 @@ enum State {
 
 /// A body that was taken in so far, and turned out to be too long to be held whole.
 pub(super) struct Flow<D> {
-    pub(super) stream: Box<JsonStream>,
+    pub(super) stream: BodyStream,
     pub(super) received: u64,
     pub(super) meter: BodyMeter,
     pub(super) out: SecretBuffer,
     /// What is received, but not yet transformed.
-    pub(super) rest: D,
+    pub(super) rest: Option<D>,
 }
 
 impl<B> Streaming<B>
@@ -64,8 +64,8 @@ where
 {
     pub(super) fn new(body: Pin<Box<B>>, flow: Flow<B::Data>, limits: Limits, fault: Fault) -> Self {
         let Flow { stream, received, meter, out, rest } = flow;
-        let (data, trailers, state) = (Some(rest), None, State::Flowing);
-        Self { body, stream, limits, fault, received, meter, out, data, trailers, state }
+        let (trailers, state) = (None, State::Flowing);
+        Self { body, stream, limits, fault, received, meter, out, data: rest, trailers, state }
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -126,7 +126,9 @@ where
                 Ok(data) => {
                     self.received += data.remaining() as u64;
                     self.meter.receive(data.remaining());
-                    self.limits.check(self.received)?;
+                    if self.stream.is_bounded() {
+                        self.limits.check(self.received)?;
+                    }
                     self.data = Some(data);
                 }
                 Err(frame) => {

@@ -224,11 +224,14 @@ impl Check<'_, '_> {
         roots: &HashSet<&str>,
         personal: &HashSet<&str>,
     ) -> Result<(), Error> {
-        for body in bodies.iter().filter(|body| !body.is_json() && roots.contains(&*body.schema)) {
+        for body in bodies.iter().filter(|body| !body.is_read() && roots.contains(&*body.schema)) {
             let heads = self.graph.reachable([body.schema.clone()])?;
             if heads.iter().any(|head| personal.contains(&**head)) {
-                let message = format!("`{}` is no JSON: no field in it is encrypted or opened", body.media_type);
-                self.found(FindingKind::NotJson, &body.schema, None, None, message);
+                let message = format!(
+                    "`{}` is nothing that the layer reads: no field in it is encrypted or opened",
+                    body.media_type
+                );
+                self.found(FindingKind::NotRead, &body.schema, None, None, message);
             }
         }
         Ok(())

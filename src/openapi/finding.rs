@@ -29,7 +29,7 @@ pub enum FindingKind {
     /// A parameter asks for a field that has no blind index.
     NoIndex,
     /// A body with such fields is no JSON, so that nothing in it is encrypted.
-    NotJson,
+    NotRead,
 }
 
 impl FindingKind {
@@ -49,7 +49,7 @@ impl FindingKind {
             Self::TagDiffers => "tag_differs",
             Self::LooksPersonal => "looks_personal",
             Self::NoIndex => "no_index",
-            Self::NotJson => "not_json",
+            Self::NotRead => "not_read",
         }
     }
 }

@@ -124,11 +124,14 @@ impl Parameter {
 
 impl Body {
     /// Whether the layer looks into it.
-    pub(super) fn is_json(&self) -> bool {
+    pub(super) fn is_read(&self) -> bool {
         let essence = self.media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let Some((kind, subtype)) = essence.split_once('/') else { return false };
         let is_lines = matches!(subtype, "x-ndjson" | "ndjson" | "jsonl" | "x-jsonl" | "jsonlines" | "x-jsonlines");
-        subtype == "json"
+        let is_form = matches!(&*essence, "application/x-www-form-urlencoded" | "multipart/form-data");
+        is_form
+            || essence == "text/event-stream"
+            || subtype == "json"
             || subtype.ends_with("+json")
             || is_lines
             || subtype == "*" && matches!(kind, "*" | "application")

@@ -1,0 +1,212 @@
+//! The fields of a form: text by names, which the policy sees as the members of one JSON object.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Write;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::cipher::FieldCipher;
+use crate::error::{Error, ErrorKind};
+use crate::policy::{FieldIndex, Policy, State};
+use crate::secret::SecretBuffer;
+
+/// A field as it was sent.
+pub(super) struct Sent {
+    pub(super) name: String,
+    pub(super) value: Zeroizing<String>,
+}
+
+/// What becomes of fields.
+pub(super) struct Stored {
+    /// For each field that was sent, what takes the place of its value; nothing where that stays.
+    pub(super) values: Vec<Option<String>>,
+    /// Behind which field others are added, with their names and values, in this order.
+    pub(super) added: Vec<(usize, String, String)>,
+}
+
+/// Where a field stands in the policy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is tagged, or the name of a blind index.
+    Value,
+    /// It is an element of a list, each of which is sent under the list's name.
+    Element,
+    Untagged,
+}
+
+/// Encrypts the fields of one form, as the members of one document. They are only what changes, if `is_change`.
+///
+/// # Errors
+///
+/// As [`FieldCipher::encrypt_json`], and [`ErrorKind::Refused`] for a field that is tagged and stands twice, and for one
+/// that is called like a tagged one and is none.
+pub(super) fn encrypt(cipher: &FieldCipher, is_change: bool, sent: &[Sent]) -> Result<Stored, Error> {
+    let members = members(cipher.policy(), sent)?;
+    let mut document = SecretBuffer::default();
+    write_document(&members, sent, &mut document);
+    let mut stream = if is_change { cipher.partial_encryptor() } else { cipher.json_encryptor() };
+    let mut stored = SecretBuffer::with_capacity(stream.room_for(document.len()));
+    stream.feed(document.as_slice(), stored.as_mut_vec())?;
+    stream.finish(stored.as_mut_vec())?;
+
+    let mut written = Stored { values: sent.iter().map(|_| None).collect(), added: Vec::new() };
+    let mut members = members.iter().peekable();
+    let mut last = 0;
+    for (name, value) in in_order(stored.as_slice())? {
+        let Some(member) = members.next_if(|member| member.name == name) else {
+            // A form has no `null`, which the index of an empty text is.
+            let value = if value.is_null() { String::new() } else { text(value)? };
+            written.added.push((last, name, value));
+            continue;
+        };
+        last = member.fields.last().copied().unwrap_or_default();
+        match (member.place, value) {
+            (Place::Untagged, _) => {}
+            (Place::Element, Value::Array(elements)) => {
+                for (&field, element) in member.fields.iter().zip(elements) {
+                    written.values[field] = Some(text(element)?);
+                }
+            }
+            (_, value) => written.values[last] = Some(text(value)?),
+        }
+    }
+    Ok(written)
+}
+
+/// Whether a field of this name may stand by itself: nothing is to be made of it, and nothing hangs on it.
+pub(super) fn is_free(policy: &Policy, name: &str) -> Result<bool, Error> {
+    let is_id = policy.record_binding().is_some_and(|binding| binding.member() == name);
+    Ok(place(policy, name)?.0 == Place::Untagged && !is_id)
+}
+
+/// A member of the document, and the fields that it is made of.
+struct Member<'s> {
+    name: &'s str,
+    place: Place,
+    fields: Vec<usize>,
+}
+
+fn members<'s>(policy: &Policy, sent: &'s [Sent]) -> Result<Vec<Member<'s>>, Error> {
+    let mut members: Vec<Member<'s>> = Vec::new();
+    let mut found = HashMap::new();
+    for (at, field) in sent.iter().enumerate() {
+        let (place, name) = place(policy, &field.name)?;
+        if place != Place::Untagged
+            && let Some(&member) = found.get(name)
+        {
+            let member: &mut Member<'_> = &mut members[member];
+            if member.place == Place::Value {
+                return Err(refused(name, "stands twice, of which only one could be stored"));
+            }
+            member.fields.push(at);
+            continue;
+        }
+        found.insert(name, members.len());
+        members.push(Member { name, place, fields: vec![at] });
+    }
+    Ok(members)
+}
+
+/// Returns where a field of this name stands, and the name of its member.
+fn place<'n>(policy: &Policy, name: &'n str) -> Result<(Place, &'n str), Error> {
+    let automaton = policy.automaton();
+    let root = automaton.start();
+    let root = root.record().and_then(FieldIndex::in_record).unwrap_or(root);
+    let is_tagged = |state: State| automaton.field(state).is_some();
+    if is_tagged(automaton.member(root, name.as_bytes())) {
+        return Ok((Place::Value, name));
+    }
+    let list = name.strip_suffix("[]").unwrap_or(name);
+    let state = automaton.member(root, list.as_bytes());
+    if is_tagged(automaton.element(state, 0)) || automaton.tells_elements_apart(state) {
+        return Ok((Place::Element, list));
+    }
+    // Other spellings of a name, or of a path, are those of some framework.
+    let decoded = form_urlencoded::parse(name.as_bytes()).map(|(name, _)| name).next();
+    let spellings = [Some(Cow::from(name)), decoded];
+    if let Some(field) = spellings.iter().flatten().find_map(|name| policy.field_asked_for(name)) {
+        let message = "is called like it, or like a part of it, but its paths select no such field of a form: name it as \
+                       the policy does, add a path, or send JSON";
+        return Err(refused(&policy.place_name(field), message));
+    }
+    Ok((Place::Untagged, name))
+}
+
+fn refused(field: &str, problem: &str) -> Error {
+    Error::new(ErrorKind::Refused, format!("protected field `{field}`: a field of the form {problem}"))
+}
+
+fn write_document(members: &[Member<'_>], sent: &[Sent], out: &mut SecretBuffer) {
+    let mut put = |bytes: &[u8]| out.write_all(bytes).expect("a buffer grows");
+    let mut separator = &b"{"[..];
+    for Member { name, place, fields } in members {
+        put(separator);
+        separator = b",";
+        put(&json(name));
+        put(b":");
+        let values = fields.iter().map(|&field| json(&sent[field].value));
+        if *place != Place::Element {
+            values.for_each(|value| put(&value));
+            continue;
+        }
+        let mut separator = &b"["[..];
+        for value in values {
+            put(separator);
+            put(&value);
+            separator = b",";
+        }
+        put(b"]");
+    }
+    put(if members.is_empty() { b"{}" } else { b"}" });
+}
+
+fn json(text: &str) -> Zeroizing<Vec<u8>> {
+    // An escape takes six bytes at most, so it does not grow, which would leave a copy behind.
+    let mut json = Zeroizing::new(Vec::with_capacity(text.len() * 6 + 2));
+    serde_json::to_writer(&mut *json, text).expect("text can be written");
+    json
+}
+
+/// Returns what was stored as the text that a form holds.
+fn text(value: Value) -> Result<String, Error> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(Error::new(ErrorKind::Refused, "what becomes of a field of the form is no text")),
+    }
+}
+
+/// Reads an object's members in their order, those that stand twice as well.
+fn in_order(document: &[u8]) -> Result<Vec<(String, Value)>, Error> {
+    struct InOrder;
+
+    impl<'de> Visitor<'de> for InOrder {
+        type Value = Vec<(String, Value)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    let members = deserializer.deserialize_map(InOrder);
+    // The cause would quote a value.
+    members.map_err(|_| Error::new(ErrorKind::Malformed, "the fields of the form cannot be read"))
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sent").finish_non_exhaustive()
+    }
+}

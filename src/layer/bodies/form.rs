@@ -1,0 +1,92 @@
+//! Forms: `application/x-www-form-urlencoded` (WHATWG URL, section 5).
+
+use std::borrow::Cow;
+
+use zeroize::Zeroizing;
+
+use super::fields::{self, Sent, Stored};
+use crate::cipher::FieldCipher;
+use crate::error::{Error, ErrorKind};
+use crate::layer::searches::percent_decoded;
+use crate::secret::SecretBuffer;
+
+/// Encrypts the tagged fields of `form`, which are only what changes, if `is_change`. What is not tagged stays as it is
+/// spelled.
+pub(in super::super) fn encrypt(
+    cipher: &FieldCipher,
+    is_change: bool,
+    form: &str,
+    out: &mut SecretBuffer,
+) -> Result<(), Error> {
+    let parameters: Vec<&str> = form.split('&').collect();
+    let mut sent = Vec::new();
+    // Which parameter each field is: an empty one is none.
+    let mut places = Vec::new();
+    for (place, parameter) in parameters.iter().enumerate().filter(|(_, parameter)| !parameter.is_empty()) {
+        check_semicolons(cipher, parameter)?;
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let field = Sent { name: decoded(name)?.to_string(), value: decoded(value)? };
+        if field.name == "_charset_" && !field.value.eq_ignore_ascii_case("utf-8") {
+            return Err(malformed());
+        }
+        sent.push(field);
+        places.push(place);
+    }
+    let Stored { mut values, added } = fields::encrypt(cipher, is_change, &sent)?;
+    let mut added = added.into_iter().peekable();
+    let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
+    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let mut field = 0;
+    for (place, parameter) in parameters.iter().enumerate() {
+        if place > 0 {
+            put("&");
+        }
+        if places.get(field) != Some(&place) {
+            put(parameter);
+            continue;
+        }
+        match values[field].take() {
+            Some(value) => {
+                put(parameter.split('=').next().unwrap_or_default());
+                put("=");
+                put(&encoded(&value));
+            }
+            None => put(parameter),
+        }
+        while let Some((_, name, value)) = added.next_if(|(behind, ..)| *behind == field) {
+            put("&");
+            put(&encoded(&name));
+            put("=");
+            put(&encoded(&value));
+        }
+        field += 1;
+    }
+    Ok(())
+}
+
+/// Some frameworks end a parameter at a semicolon, too, so that a tagged one may begin, or end, behind it.
+fn check_semicolons(cipher: &FieldCipher, parameter: &str) -> Result<(), Error> {
+    if !parameter.contains(';') {
+        return Ok(());
+    }
+    let mut names = form_urlencoded::parse(parameter.as_bytes())
+        .chain(parameter.split(';').flat_map(|part| form_urlencoded::parse(part.as_bytes())))
+        .map(|(name, _)| name);
+    match names.find_map(|name: Cow<'_, str>| cipher.policy().field_asked_for(&name)) {
+        Some(field) => {
+            let field = cipher.policy().place_name(field);
+            let message = format!("a semicolon stands beside protected field `{field}` in the form: encode it as %3B");
+            Err(Error::new(ErrorKind::Refused, message))
+        }
+        None => Ok(()),
+    }
+}
+
+fn decoded(text: &str) -> Result<Zeroizing<String>, Error> {
+    let spaced = Zeroizing::new(text.replace('+', " "));
+    percent_decoded(&spaced).map(|text| Zeroizing::new(text.into_owned())).ok_or_else(malformed)
+}
+
+fn malformed() -> Error {
+    Error::new(ErrorKind::Malformed, "a form is percent-encoded text in UTF-8")
+}

@@ -1,0 +1,91 @@
+//! How bodies are read, each media type by its own reader.
+
+mod events;
+mod fields;
+pub(super) mod form;
+mod multipart;
+mod part_head;
+
+pub(super) use events::EventStream;
+pub(super) use multipart::{Boundary, MultipartStream};
+
+use crate::cipher::{FieldCipher, JsonStream};
+use crate::error::Error;
+
+/// Transforms a body chunk by chunk.
+#[derive(Debug)]
+pub(super) enum BodyStream {
+    /// Boxed, as the others: it is handed on from the head to the body, and from there to a stream.
+    Json(Box<JsonStream>),
+    /// A document a line, each of which is complete in itself.
+    Lines(Box<JsonStream>),
+    Events(Box<EventStream>),
+    Multipart(Box<MultipartStream>),
+}
+
+/// When what is finished of a body is handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// When all of it is there, or it is too long to be held whole.
+    Whole,
+    /// The same, or when it pauses: what came so far is complete in itself.
+    UntilItPauses,
+    /// As soon as it is finished, and the head before all of it.
+    AtOnce,
+}
+
+impl BodyStream {
+    /// Takes as much of the chunk as fits, appends to `out` what is finished, and returns how much was taken.
+    pub(super) fn feed_some(&mut self, chunk: &[u8], out: &mut Vec<u8>, longest_out: usize) -> Result<usize, Error> {
+        match self {
+            Self::Json(stream) | Self::Lines(stream) => stream.feed_some(chunk, out, longest_out),
+            Self::Events(stream) => stream.feed_some(chunk, out, longest_out),
+            Self::Multipart(stream) => stream.feed(chunk, out).map(|()| chunk.len()),
+        }
+    }
+
+    /// Ends the input.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        match self {
+            Self::Json(stream) | Self::Lines(stream) => stream.finish(out),
+            Self::Events(stream) => stream.finish(out),
+            Self::Multipart(stream) => stream.finish(out),
+        }
+    }
+
+    /// The cipher, where it encrypts: what comes beside the body must hold no token.
+    pub(super) fn inward(&self) -> Option<&FieldCipher> {
+        match self {
+            Self::Json(stream) | Self::Lines(stream) => stream.inward(),
+            Self::Events(_) => None,
+            Self::Multipart(stream) => Some(stream.cipher()),
+        }
+    }
+
+    /// Whether it is understood only as a whole.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self, Self::Json(stream) if stream.is_checked_search())
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        match self {
+            Self::Json(_) | Self::Multipart(_) => Pace::Whole,
+            Self::Lines(_) => Pace::UntilItPauses,
+            Self::Events(_) => Pace::AtOnce,
+        }
+    }
+
+    /// Whether it is one body with an end, whose length says something.
+    pub(super) fn is_bounded(&self) -> bool {
+        !matches!(self, Self::Events(_))
+    }
+
+    /// How much room a body of `length` bytes mostly takes when it is transformed.
+    pub(super) fn room_for(&self, length: usize) -> usize {
+        match self {
+            Self::Json(stream) | Self::Lines(stream) => stream.room_for(length),
+            Self::Events(_) => 0,
+            Self::Multipart(_) => length * 2,
+        }
+    }
+}
