@@ -5,11 +5,10 @@
 use std::fmt::Write as _;
 
 use fieldseal::keys::{DataKey, Keys, SecretKey};
-use fieldseal::policy::PolicyBuilder;
 use fieldseal::{Error, ErrorKind, Field, FieldCipher, Policy, Tag};
 
 fn build(fields: impl IntoIterator<Item = Field>) -> Result<Policy, Error> {
-    fields.into_iter().fold(Policy::builder("customers"), PolicyBuilder::field).build()
+    Policy::new("customers", fields)
 }
 
 fn refusal(fields: impl IntoIterator<Item = Field>) -> String {

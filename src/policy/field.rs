@@ -224,3 +224,10 @@ impl Field {
         self.encrypt_null
     }
 }
+
+/// A name and a tag are a field with nothing else to say.
+impl<N: Into<String>> From<(N, Tag)> for Field {
+    fn from((name, tag): (N, Tag)) -> Self {
+        Self::new(name, tag)
+    }
+}

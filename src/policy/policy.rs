@@ -38,6 +38,29 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Makes a policy of `fields`, each a name and a tag or a whole [`Field`], for `collection`, as
+    /// [`builder`](Self::builder) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PolicyBuilder::build`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::{Policy, Tag};
+    ///
+    /// let policy = Policy::new("customers", [("name", Tag::Name), ("phone", Tag::Phone)])?;
+    /// assert_eq!(policy.fields()[1].paths(), ["$..['phone']"]); // any member called `phone`, at any depth
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn new(
+        collection: impl Into<String>,
+        fields: impl IntoIterator<Item = impl Into<Field>>,
+    ) -> Result<Self, Error> {
+        fields.into_iter().map(Into::into).fold(Self::builder(collection), PolicyBuilder::field).build()
+    }
+
     /// Starts a policy for `collection`, the name that all its tokens are bound to. A table may be renamed later; this
     /// name may not.
     pub fn builder(collection: impl Into<String>) -> PolicyBuilder {
