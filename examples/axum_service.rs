@@ -87,7 +87,7 @@ async fn main() -> Result<(), BoxError> {
     // The three lines.
     let keys = open_keys(&directory).await?;
     let cipher = FieldCipher::new(policy()?, keys);
-    let app = service(database).layer(FieldEncryptionLayer::new(cipher));
+    let app = service(database).layer(FieldEncryptionLayer::new(cipher)?);
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/customers", listener.local_addr()?);

@@ -32,7 +32,7 @@ type Client = FieldEncryption<legacy::Client<HttpConnector, FieldBody<Full<Bytes
 async fn main() -> Result<(), BoxError> {
     let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
     let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate()?));
-    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys)).for_client();
+    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys))?.for_client();
     let client: Client = layer.layer(legacy::Client::builder(TokioExecutor::new()).build_http());
 
     let storage = Storage::default();

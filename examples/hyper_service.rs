@@ -31,7 +31,7 @@ async fn main() -> Result<(), BoxError> {
     let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
     // A key that is gone with this process; `axum_service` shows one that stays.
     let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate()?));
-    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys));
+    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys))?;
     let service = TowerToHyperService::new(layer.layer(service_fn(echo)));
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;

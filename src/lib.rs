@@ -17,6 +17,8 @@ pub mod metrics;
 mod metrics;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+#[cfg(any(feature = "layer", feature = "openapi"))]
+mod percent;
 pub mod policy;
 #[cfg(feature = "redact")]
 pub mod redact;

@@ -179,7 +179,7 @@ fn replica_process() {
         let app = Router::new()
             .route("/customers/{id}", post(store).get(read))
             .with_state(pool)
-            .layer(FieldEncryptionLayer::new(FieldCipher::new(policy(), keys)));
+            .layer(FieldEncryptionLayer::new(FieldCipher::new(policy(), keys)).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("listening on {}", listener.local_addr().unwrap());
         axum::serve(listener, app).await.unwrap();

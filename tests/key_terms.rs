@@ -174,7 +174,7 @@ async fn a_slow_request_never_reaches_the_service_whole() {
     let fleet = Fleet::start(short()).await;
     for whole_body_limit in [64 * 1024, 0] {
         let recorder = Recorder::answering(JSON, "{}");
-        let layer = FieldEncryptionLayer::new(fleet.cipher()).whole_body_limit(whole_body_limit);
+        let layer = FieldEncryptionLayer::new(fleet.cipher()).unwrap().whole_body_limit(whole_body_limit);
         let server = Server::axum(layer, &recorder).await;
         let (parts, body) = channel();
         let request = server.request("POST", "/customers").header(CONTENT_TYPE, JSON).body(body).unwrap();

@@ -245,7 +245,8 @@ async fn a_token_submitted_as_a_value_is_refused_and_audited() {
             ] {
                 let ledger = Ledger::default();
                 let recorder = Recorder::echoing();
-                let layer = FieldEncryptionLayer::new(cipher().with_audit(ledger.clone())).whole_body_limit(whole);
+                let layer =
+                    FieldEncryptionLayer::new(cipher().with_audit(ledger.clone())).unwrap().whole_body_limit(whole);
                 let server = Server::axum(layer, &recorder).await;
                 let reply = server.post(JSON, document.clone()).await;
                 let detail = reply.refusal(422, "token_submitted");
@@ -296,7 +297,8 @@ async fn what_only_looks_like_a_token_is_a_value_like_any_other() {
     ] {
         let ledger = Ledger::default();
         let recorder = Recorder::echoing();
-        let server = Server::axum(FieldEncryptionLayer::new(cipher().with_audit(ledger.clone())), &recorder).await;
+        let server =
+            Server::axum(FieldEncryptionLayer::new(cipher().with_audit(ledger.clone())).unwrap(), &recorder).await;
         let sent = format!(r#"{{"phone": "{value}"}}"#);
         let reply = server.post(JSON, sent.clone()).await;
         assert_eq!((reply.status.as_u16(), reply.text()), (200, &*sent));
@@ -342,7 +344,8 @@ async fn a_token_where_no_field_is_tagged_is_refused_and_audited() {
         for cuts in [&[usize::MAX][..], &[3], &[11, 12, 13, 14, 15, 40], &[20; 5]] {
             let ledger = Ledger::default();
             let recorder = Recorder::echoing();
-            let server = Server::axum(FieldEncryptionLayer::new(cipher().with_audit(ledger.clone())), &recorder).await;
+            let server =
+                Server::axum(FieldEncryptionLayer::new(cipher().with_audit(ledger.clone())).unwrap(), &recorder).await;
             let request = server.request("POST", "/customers").header(CONTENT_TYPE, media_type);
             let reply = server.send(request.body(Frames::cut(body.as_bytes(), cuts).into_body()).unwrap()).await;
             reply.refusal(422, "token_submitted");
@@ -371,7 +374,8 @@ async fn a_token_beside_the_body_is_refused_and_audited() {
     ] {
         let ledger = Ledger::default();
         let recorder = Recorder::echoing();
-        let server = Server::axum(FieldEncryptionLayer::new(cipher().with_audit(ledger.clone())), &recorder).await;
+        let server =
+            Server::axum(FieldEncryptionLayer::new(cipher().with_audit(ledger.clone())).unwrap(), &recorder).await;
         let mut request = server.request("GET", &target);
         if let Some(header) = header {
             request = request.header("x-note", header);

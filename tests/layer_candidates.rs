@@ -37,11 +37,11 @@ fn cipher() -> FieldCipher {
 }
 
 fn layer() -> FieldEncryptionLayer {
-    checked(FieldEncryptionLayer::new(cipher()))
+    checked(FieldEncryptionLayer::new(cipher()).unwrap())
 }
 
 fn checked(layer: FieldEncryptionLayer) -> FieldEncryptionLayer {
-    let layer = layer.lookup_path("/customers/by-remark/{remark}").search_path("/search");
+    let layer = layer.lookup_path("/customers/by-remark/{remark}").unwrap().search_path("/search").unwrap();
     layer.drop_false_matches("$.items[*]").unwrap().drop_false_matches("$.page.rows[*]").unwrap()
 }
 
@@ -249,7 +249,8 @@ impl Audit for Counts {
 async fn what_is_dropped_is_counted_and_never_shown_to_the_audit_as_read() {
     let counts = Counts::default();
     let cipher = cipher().with_audit(counts.clone());
-    let layer = || checked(FieldEncryptionLayer::new(cipher.clone()).reveal(Reveal::all(Shown::Plain).by("siti")));
+    let layer =
+        || checked(FieldEncryptionLayer::new(cipher.clone()).unwrap().reveal(Reveal::all(Shown::Plain).by("siti")));
     let (stored, _) = documents("[@]", "dkddk");
     get(layer(), &Recorder::answering(JSON, stored), "/customers?remark=GATE-7").await;
     let dropped = |count| (AuditKind::FalseMatchDropped, "remark".to_owned(), count);
@@ -270,7 +271,7 @@ async fn plaintext_that_is_still_allowed_is_checked_and_counted_once() {
     let cipher = FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap().with_audit(counts.clone());
     let stored = r#"[{"remark":"gate 7"},{"remark":"gate 8"}]"#;
     let recorder = Recorder::answering(JSON, stored);
-    let reply = get(checked(FieldEncryptionLayer::new(cipher)), &recorder, "/customers?remark=GATE-7").await;
+    let reply = get(checked(FieldEncryptionLayer::new(cipher).unwrap()), &recorder, "/customers?remark=GATE-7").await;
     assert_eq!(reply.text(), r#"[{"remark":"gate 7"}]"#);
     let kinds = [AuditKind::FalseMatchDropped, AuditKind::PlaintextRead];
     assert_eq!(*counts.0.lock().unwrap(), kinds.map(|kind| (kind, "remark".to_owned(), 1)));
@@ -280,7 +281,7 @@ async fn plaintext_that_is_still_allowed_is_checked_and_counted_once() {
 async fn who_sees_no_value_is_shown_no_other_record_either() {
     let (stored, _) = documents("[@]", "dkd");
     for shown in [Shown::Masked, Shown::Absent, Shown::Token] {
-        let layer = checked(FieldEncryptionLayer::new(cipher()).reveal(Reveal::all(shown)));
+        let layer = checked(FieldEncryptionLayer::new(cipher()).unwrap().reveal(Reveal::all(shown)));
         let reply = get(layer, &Recorder::answering(JSON, stored.clone()), "/customers?remark=GATE-7").await;
         assert_eq!(reply.text().matches("price").count(), 1, "{shown:?}");
         assert!(!reply.text().contains("Gate"));
@@ -313,7 +314,7 @@ async fn candidates_are_opened_in_their_own_records() {
     let rows =
         [(1, &*double), (2, STORED), (3, "Gate 8")].map(|(id, remark)| format!(r#"{{"remark":"{remark}","id":{id}}}"#));
     let stored = cipher.encrypt_json(format!("[{}]", rows.join(",")).as_bytes()).unwrap();
-    let layer = || checked(FieldEncryptionLayer::new(cipher.clone()));
+    let layer = || checked(FieldEncryptionLayer::new(cipher.clone()).unwrap());
     let reply = get(layer(), &Recorder::answering(JSON, stored.clone()), "/customers?remark=GATE-7").await;
     assert_eq!(reply.text(), format!("[{}]", rows[1]));
     let swapped = String::from_utf8(stored).unwrap().replace(r#""id":2"#, r#""id":4"#);
@@ -349,12 +350,41 @@ async fn an_outgoing_client_drops_them_too() {
 #[tokio::test]
 async fn without_it_truncated_indexes_are_still_refused() {
     let recorder = Recorder::answering(JSON, "[]");
-    let reply = get(FieldEncryptionLayer::new(cipher()), &recorder, "/customers?remark=GATE-7").await;
+    let reply = get(FieldEncryptionLayer::new(cipher()).unwrap(), &recorder, "/customers?remark=GATE-7").await;
     assert!(reply.refusal(422, "refused").contains("truncated"));
     assert_eq!(recorder.calls(), 0);
     for path in ["$..items[*]", "$", "$.items", "items"] {
-        let error = FieldEncryptionLayer::new(cipher()).drop_false_matches(path).unwrap_err();
+        let error = FieldEncryptionLayer::new(cipher()).unwrap().drop_false_matches(path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Policy, "{path}");
+    }
+}
+
+#[test]
+fn a_list_in_which_nothing_could_be_found_is_refused_when_the_layer_is_made() {
+    let layer = |path: &str, index: BlindIndex| {
+        let field = Field::new("remark", Tag::Text).path(path).blind_index(index);
+        let policy = Policy::builder("customers").field(field).build().unwrap();
+        FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap()).unwrap()
+    };
+    let truncated = || BlindIndex::truncated(letters(), 8);
+    drop(layer("$.items[*].remark", truncated()).drop_false_matches("$.items[*]").unwrap());
+    drop(layer("$.remark", truncated()).drop_false_matches("$[*]").unwrap());
+    for (path, index, said) in [
+        ("$.rows[*].remark", truncated(), "no field with a truncated index stands in that list"),
+        ("$..remark", BlindIndex::new(letters()), "no truncated index"),
+    ] {
+        let error = layer(path, index).drop_false_matches("$.items[*]").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Policy, "{path}");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_nobody_named_is_told_by_the_first_response_that_holds_one() {
+    let matching = documents("[@]", "k").0;
+    for around in [r#"{"Items":@}"#, r#"{"rows":@,"items":[]}"#, r#"{"page":{"items":@}}"#] {
+        let reply = answered(around.replace('@', &matching)).await;
+        reply.refusal(502, "service");
     }
 }
 

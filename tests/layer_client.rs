@@ -104,7 +104,7 @@ async fn what_cannot_be_protected_never_leaves() {
     let storage = storage(&recorder).await;
     let ledger = Ledger::default();
     let cipher = cipher().with_audit(ledger.clone());
-    let mut client = around_client(FieldEncryptionLayer::new(cipher).body_limit(1000).whole_body_limit(500));
+    let mut client = around_client(FieldEncryptionLayer::new(cipher).unwrap().body_limit(1000).whole_body_limit(500));
     let token = token("phone", "+65 9123 4567");
     let long = format!(r#"{{"phone": "9123", "note": "{}"}}"#, "x".repeat(1000));
     let patch = r#"[{"op":"test","path":"/phone","value":"9123"}]"#.to_owned();

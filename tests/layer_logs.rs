@@ -225,7 +225,7 @@ async fn no_debug_holds_a_value_a_token_or_a_key() {
         (64 * 1024, format!(r#"{{"phone": "{own}"}}"#)),
         (64 * 1024, format!(r#"{{"phone": "{own}""#)),
     ] {
-        let mut layered = FieldEncryptionLayer::new(cipher()).whole_body_limit(whole).layer(service);
+        let mut layered = FieldEncryptionLayer::new(cipher()).unwrap().whole_body_limit(whole).layer(service);
         let request = Request::builder().header(CONTENT_TYPE, JSON).body(Full::from(document.clone())).unwrap();
         let future = ServiceExt::<Request<Full<Bytes>>>::ready(&mut layered).await.unwrap().call(request);
         shown.push(format!("{future:?}"));

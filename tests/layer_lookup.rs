@@ -9,8 +9,9 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
+use fieldseal::keys::Keys;
 use fieldseal::policy::{BlindIndex, CompoundIndex, Normalizer};
-use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+use fieldseal::{ErrorKind, Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use support::{Frames, JSON, Recorder, Server, keys};
@@ -33,7 +34,12 @@ fn cipher() -> FieldCipher {
 }
 
 fn layer() -> FieldEncryptionLayer {
-    FieldEncryptionLayer::new(cipher()).lookup_path("/customers/by-phone/{phone}").search_path("/customers/search")
+    FieldEncryptionLayer::new(cipher())
+        .unwrap()
+        .lookup_path("/customers/by-phone/{phone}")
+        .unwrap()
+        .search_path("/customers/search")
+        .unwrap()
 }
 
 fn term(value: &str) -> String {
@@ -103,6 +109,74 @@ async fn a_segment_of_the_path_becomes_the_index() {
     for path in ["none", "%ff", "%9"] {
         target(&format!("/customers/by-phone/{path}")).await.unwrap_err();
     }
+}
+
+#[tokio::test]
+async fn a_path_is_looked_up_with_a_slash_at_its_end_and_below_other_parameters() {
+    let index = term("6591234567");
+    let layer = || {
+        let layer =
+            FieldEncryptionLayer::new(cipher()).unwrap().lookup_path("/{shop}/by-phone/{phone}/orders/").unwrap();
+        layer.search_path("/{shop}/search").unwrap()
+    };
+    for (path, seen) in [
+        ("/7/by-phone/+65-9123-4567/orders", "/7/by-phone/I/orders"),
+        ("/phone/by-phone/6591234567/orders/?a=1", "/phone/by-phone/I/orders/?a=1"),
+    ] {
+        let recorder = Recorder::echoing();
+        let server = Server::hyper(layer(), &recorder).await;
+        server.get(path).await;
+        assert_eq!(recorder.only().uri.to_string(), seen.replace('I', &index), "{path}");
+    }
+    let recorder = Recorder::answering(JSON, "[]");
+    let server = Server::hyper(layer(), &recorder).await;
+    let request = server.request("POST", "/7/se%61rch/").header(CONTENT_TYPE, FORM);
+    server.send(request.body(Body::from("phone=6591234567")).unwrap()).await;
+    assert_eq!(recorder.only().bytes(), format!("phone_index={index}").as_bytes());
+}
+
+#[test]
+fn a_path_that_could_look_nothing_up_is_refused_when_the_layer_is_made() {
+    for (path, said) in [
+        ("/customers/by-phone/:phone", "such as `{phone}`"),
+        ("customers/by-phone/{phone}", "begin with a slash"),
+        ("/customers/by-phone/phone", "no segment in braces"),
+        ("/customers/by-phone/{}", "without a name"),
+        ("/customers/by-phone/{*phone}", "several segments"),
+        ("/customers/by-phone/{phone", "braces"),
+        ("/customers/by-phone/{phone}{email}", "braces"),
+        ("/customers/by-phone/{phon}", "field of the policy"),
+        ("/customers/by-phone/{phone_number}", "field of the policy"),
+        ("/customers/by-email/{email}", "`email`, which has no blind index"),
+        ("/customers/{phone}/{remark}", "`phone` and `remark`"),
+    ] {
+        let error = FieldEncryptionLayer::new(cipher()).unwrap().lookup_path(path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Policy, "{path}");
+        assert!(error.to_string().contains(said) && error.to_string().contains(path), "{path}: {error}");
+    }
+    for path in ["search", "/search/:id", "/search?phone={phone}"] {
+        let error = FieldEncryptionLayer::new(cipher()).unwrap().search_path(path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Policy, "{path}");
+    }
+    let error = support::layer().search_path("/search").unwrap_err();
+    assert!(error.to_string().contains("no blind index"), "{error}");
+}
+
+#[test]
+fn a_layer_that_could_make_no_index_is_not_made() {
+    let policy = || {
+        let field = Field::new("phone", Tag::Phone).blind_index(BlindIndex::new(digits()));
+        Policy::builder("customers").field(field).build().unwrap()
+    };
+    for cipher in [FieldCipher::new(policy(), keys(7)), cipher_of_parts().with_keys(keys(9))] {
+        let error = FieldEncryptionLayer::new(cipher).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+        assert!(error.to_string().contains("`FieldCipher::with_index_keys`"), "{error}");
+    }
+    // Each tenant has its own, or nothing is written.
+    drop(FieldEncryptionLayer::new(FieldCipher::new(policy(), Keys::none())).unwrap());
+    let reading = FieldCipher::new(policy(), keys(7)).with_index_keys(Keys::none()).unwrap();
+    drop(FieldEncryptionLayer::new(reading).unwrap());
 }
 
 #[tokio::test]
@@ -233,7 +307,7 @@ async fn a_search_for_all_parts_of_an_index_asks_for_it() {
     let cipher = cipher_of_parts();
     let asked = [("postcode", "570123"), ("birth_year", "1980")];
     let index = cipher.compound_lookup("place_and_year", &asked).unwrap().remove(0);
-    let layer = || FieldEncryptionLayer::new(cipher.clone()).search_path("/customers/search");
+    let layer = || FieldEncryptionLayer::new(cipher.clone()).unwrap().search_path("/customers/search").unwrap();
     for (body, seen) in [
         (r#"{"postcode":"570123","birth_year":"1980"}"#, r#"{"place_and_year":"I"}"#),
         (
@@ -284,7 +358,7 @@ async fn fields_of_one_index_are_asked_for_together() {
     let index = cipher.compound_lookup("place_and_year", &asked).unwrap().remove(0);
     let seen = async |query: &str| {
         let recorder = Recorder::echoing();
-        let server = Server::hyper(FieldEncryptionLayer::new(cipher.clone()), &recorder).await;
+        let server = Server::hyper(FieldEncryptionLayer::new(cipher.clone()).unwrap(), &recorder).await;
         let path = format!("/customers?{query}");
         let reply = server.send(server.request("GET", &path).body(Body::empty()).unwrap()).await;
         if reply.status == 200 { Ok(recorder.only().uri.to_string()) } else { Err(reply.refusal(422, "refused")) }
@@ -305,7 +379,7 @@ async fn fields_of_one_index_are_asked_for_together() {
     }
     // Lines that hold only what changes are no whole records either.
     let recorder = Recorder::echoing();
-    let server = Server::hyper(FieldEncryptionLayer::new(cipher.clone()), &recorder).await;
+    let server = Server::hyper(FieldEncryptionLayer::new(cipher.clone()).unwrap(), &recorder).await;
     for (method, status) in [("PATCH", 422), ("POST", 200)] {
         let request = server.request(method, "/customers").header(CONTENT_TYPE, "application/x-ndjson");
         let reply = server.send(request.body(Body::from("{\"id\":7,\"postcode\":\"570124\"}\n")).unwrap()).await;

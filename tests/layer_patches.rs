@@ -95,7 +95,7 @@ fn patch_layer() -> FieldEncryptionLayer {
         .field(Field::new("odd", Tag::Text).path("$['a/b']['c~d~1']"))
         .build()
         .unwrap();
-    FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7)))
+    FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))).unwrap()
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn operations_that_would_lose_or_leak_a_tagged_value_are_refused() {
 fn indexed_layer() -> FieldEncryptionLayer {
     let owner = Field::new("owner", Tag::Name).path("$.contacts[0].name");
     let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone).path("$.phone")).field(owner);
-    FieldEncryptionLayer::new(FieldCipher::new(policy.build().unwrap(), keys(7)))
+    FieldEncryptionLayer::new(FieldCipher::new(policy.build().unwrap(), keys(7))).unwrap()
 }
 
 #[tokio::test]
@@ -428,7 +428,7 @@ async fn a_json_patch_is_read_whole_or_not_at_all() {
 #[tokio::test]
 async fn a_value_in_a_patch_has_the_limit_of_any_value() {
     let policy = policy("customers");
-    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))).whole_body_limit(1 << 22);
+    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))).unwrap().whole_body_limit(1 << 22);
     let long = "9".repeat(1 << 20);
     for patch in [
         format!(r#"[{{"op":"add","path":"/phone","value":"{long}"}}]"#),

@@ -61,7 +61,8 @@ const CUSTOMER: &str = r#"{ "name":"Tan Wei Ming", "id":7 ,"phone":"+65 9123 456
 async fn each_sender_sees_what_is_revealed_to_them() {
     let stored = cipher().encrypt_json(CUSTOMER.as_bytes()).unwrap();
     let tokens = masked(&stored);
-    let layer = FieldEncryptionLayer::new(cipher()).reveal(Reveal::all(Shown::Masked).field("name", Shown::Absent));
+    let layer =
+        FieldEncryptionLayer::new(cipher()).unwrap().reveal(Reveal::all(Shown::Masked).field("name", Shown::Absent));
     let server = serve(layer, &Recorder::answering(JSON, stored)).await;
     for (role, seen) in [
         ("supervisor", CUSTOMER),
@@ -107,7 +108,7 @@ async fn a_handler_opens_a_value_on_record_and_of_its_tenant() {
     };
     let router = Router::new().fallback(any(open)).layer(middleware::from_fn(smuggle));
     for (tenant, said) in [("acme", "+65 9123 4567"), ("globex", "the stored value does not open in this place")] {
-        let layer = FieldEncryptionLayer::new(cipher.clone()).tenants().opener();
+        let layer = FieldEncryptionLayer::new(cipher.clone()).unwrap().tenants().opener();
         let authenticate = move |mut request: Request, next: Next| {
             request.extensions_mut().insert(Tenant::new(tenant));
             next.run(request)
@@ -121,7 +122,7 @@ async fn a_handler_opens_a_value_on_record_and_of_its_tenant() {
 
 #[tokio::test]
 async fn what_was_masked_never_overwrites_the_value() {
-    let layer = FieldEncryptionLayer::new(cipher()).reveal(Reveal::all(Shown::Masked));
+    let layer = FieldEncryptionLayer::new(cipher()).unwrap().reveal(Reveal::all(Shown::Masked));
     let recorder = Recorder::echoing();
     let server = serve(layer, &recorder).await;
     let token = cipher().encrypt_value("phone", "1").unwrap();
@@ -147,7 +148,9 @@ async fn plaintext_that_is_still_allowed_is_masked_too() {
     let field = Field::new("phone", Tag::Phone).allow_plaintext_until(tomorrow);
     let policy = Policy::builder("customers").field(field).build().unwrap();
     for shown in [Shown::Masked, Shown::Token] {
-        let layer = FieldEncryptionLayer::new(FieldCipher::new(policy_of(&policy), keys(7))).reveal(Reveal::all(shown));
+        let layer = FieldEncryptionLayer::new(FieldCipher::new(policy_of(&policy), keys(7)))
+            .unwrap()
+            .reveal(Reveal::all(shown));
         let server = serve(layer, &Recorder::answering(JSON, r#"{"phone":"+65 9123 4567"}"#)).await;
         assert_eq!(send(&server, "GET", &[], "").await.text(), r#"{"phone":"+65 •••• 4567"}"#);
     }
@@ -163,7 +166,8 @@ fn policy_of(policy: &Policy) -> Policy {
 async fn a_token_of_one_tenant_opens_for_no_other() {
     let acme = cipher().in_scope(Scope::new().tenant("acme")).unwrap();
     let stored = acme.encrypt_json(br#"{"phone":"+65 9123 4567"}"#).unwrap();
-    let server = serve(FieldEncryptionLayer::new(cipher()).tenants(), &Recorder::answering(JSON, stored)).await;
+    let server =
+        serve(FieldEncryptionLayer::new(cipher()).unwrap().tenants(), &Recorder::answering(JSON, stored)).await;
     let reply = send(&server, "GET", &[("x-tenant", "acme")], "").await;
     assert_eq!(reply.text(), r#"{"phone":"+65 9123 4567"}"#);
     send(&server, "GET", &[("x-tenant", "globex")], "").await.refusal(500, "unreadable");
@@ -172,7 +176,7 @@ async fn a_token_of_one_tenant_opens_for_no_other() {
     send(&server, "GET", &[("x-tenant", "")], "").await.refusal(500, "unreadable");
 
     let recorder = Recorder::echoing();
-    let server = serve(FieldEncryptionLayer::new(cipher()).tenants(), &recorder).await;
+    let server = serve(FieldEncryptionLayer::new(cipher()).unwrap().tenants(), &recorder).await;
     send(&server, "POST", &[("x-tenant", "globex")], r#"{"phone":"+65 9123 4567"}"#).await;
     let written = recorder.only();
     assert!(cipher().decrypt_json(written.bytes()).is_err());

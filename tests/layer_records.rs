@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use fieldseal::layer::Opener;
 use fieldseal::policy::RecordBinding;
-use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+use fieldseal::{ErrorKind, Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::CONTENT_TYPE;
 use support::{JSON, Recorder, Reply, Server, keys};
 
@@ -27,7 +27,7 @@ fn cipher() -> FieldCipher {
 }
 
 fn layer() -> FieldEncryptionLayer {
-    FieldEncryptionLayer::new(cipher()).record_path("/customers/{id}")
+    FieldEncryptionLayer::new(cipher()).unwrap().record_path("/customers/{id}").unwrap()
 }
 
 fn phone(id: &str, value: &str) -> String {
@@ -77,6 +77,38 @@ async fn a_document_is_bound_to_its_own_id_or_to_that_of_the_path() {
         let opened = cipher().in_record(id).unwrap().decrypt_value::<String>("phone", token);
         assert_eq!(opened.unwrap(), "9123", "{method} {path} {body}");
     }
+}
+
+#[tokio::test]
+async fn of_several_parameters_the_one_called_like_the_id_is_the_id() {
+    let recorder = Recorder::echoing();
+    let layer = FieldEncryptionLayer::new(cipher()).unwrap().record_path("/shops/{shop}/customers/{id}/").unwrap();
+    let server = Server::hyper(layer, &recorder).await;
+    send(&server, "PATCH", "/shops/8/customers/7", MERGE_PATCH, r#"{"phone":"9123"}"#).await;
+    let stored = String::from_utf8(recorder.only().bytes().to_vec()).unwrap();
+    let token = stored.split('"').find(|part| part.starts_with("fs1.")).unwrap();
+    assert_eq!(cipher().in_record("7").unwrap().decrypt_value::<String>("phone", token).unwrap(), "9123");
+}
+
+#[test]
+fn a_path_that_could_name_no_record_is_refused_when_the_layer_is_made() {
+    for (path, said) in [
+        ("/customers/:id", "such as"),
+        ("customers/{id}", "begin with a slash"),
+        ("/customers", "no segment in braces"),
+        ("/customers/{}", "without a name"),
+        ("/customers/{*id}", "several segments"),
+        ("/customers/{id", "braces"),
+        ("/customers/{shop}-{id}", "braces"),
+        ("/shops/{shop}/customers/{customer}", "call the one that is the id of the record `{id}`"),
+        ("/shops/{id}/customers/{id}", "call the one"),
+    ] {
+        let error = FieldEncryptionLayer::new(cipher()).unwrap().record_path(path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Policy, "{path}");
+        assert!(error.to_string().contains(said), "{path}: {error}");
+    }
+    let error = support::layer().record_path("/customers/{id}").unwrap_err();
+    assert!(error.to_string().contains("`bind_records`"), "{error}");
 }
 
 #[tokio::test]

@@ -167,7 +167,7 @@ async fn every_method_with_a_body_is_looked_into() {
 async fn tokens_are_bound_to_the_scope_of_the_layer() {
     let scoped = cipher().in_scope(Scope::new().tenant("acme")).unwrap();
     let recorder = Recorder::echoing();
-    let server = Server::axum(FieldEncryptionLayer::new(scoped.clone()), &recorder).await;
+    let server = Server::axum(FieldEncryptionLayer::new(scoped.clone()).unwrap(), &recorder).await;
     assert_eq!(server.post(JSON, CUSTOMER).await.text(), CUSTOMER);
     let stored = recorder.only();
     assert_eq!(scoped.decrypt_json(stored.bytes()).unwrap(), CUSTOMER.as_bytes());
@@ -368,7 +368,7 @@ async fn a_query_finds_a_field_by_each_of_its_names_in_any_style() {
         Field::new("contact_number", Tag::Phone).path("$.phones[*]").path("$.address[0]").path("$.to['line-1']");
     let policy = Policy::builder("customers").field(contact).build().unwrap();
     let recorder = Recorder::echoing();
-    let server = Server::axum(FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))), &recorder).await;
+    let server = Server::axum(FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))).unwrap(), &recorder).await;
     for name in [
         "contact_number",
         "contactNumber",
@@ -425,7 +425,7 @@ async fn a_token_of_another_service_opens_only_behind_the_same_keys() {
     for (byte, status) in [(7, 200), (8, 503)] {
         let cipher = FieldCipher::new(policy("customers"), keys(byte));
         let recorder = Recorder::answering(JSON, stored.clone());
-        let server = Server::axum(FieldEncryptionLayer::new(cipher), &recorder).await;
+        let server = Server::axum(FieldEncryptionLayer::new(cipher).unwrap(), &recorder).await;
         assert_eq!(server.get("/customers/7").await.status, status);
     }
 }

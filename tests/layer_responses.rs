@@ -323,7 +323,8 @@ async fn whatever_does_not_open_sounds_the_same() {
         let document = format!(r#"[{{"id": 1, "phone": "{good}"}}, {{"id": 2, "phone": {value}}}]"#);
         let ledger = Ledger::default();
         let cipher = cipher().with_audit(ledger.clone());
-        let server = Server::axum(FieldEncryptionLayer::new(cipher), &Recorder::answering(JSON, document)).await;
+        let server =
+            Server::axum(FieldEncryptionLayer::new(cipher).unwrap(), &Recorder::answering(JSON, document)).await;
         let reply = server.get("/customers").await;
         assert_eq!(reply.refusal(500, "unreadable"), "A protected value cannot be read.", "{what}");
         let events = ledger.events();
@@ -364,7 +365,8 @@ async fn a_key_that_is_not_there_is_worth_another_try() {
     for value in [other_key, flipped(&token("phone", "+65 9123 4567"), 1, 1)] {
         let document = format!(r#"{{"phone": "{value}"}}"#);
         let server =
-            Server::axum(FieldEncryptionLayer::new(cipher.clone()), &Recorder::answering(JSON, document)).await;
+            Server::axum(FieldEncryptionLayer::new(cipher.clone()).unwrap(), &Recorder::answering(JSON, document))
+                .await;
         let reply = server.get("/customers/7").await;
         let detail = reply.refusal(503, "keys_unavailable");
         assert_eq!(detail, "Protected values cannot be read or written at the moment.");

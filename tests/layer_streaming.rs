@@ -427,7 +427,7 @@ async fn what_becomes_many_times_as_long_is_not_held_whole() {
     const MOST: usize = (1 << 20) + (16 << 10);
     let phones = Field::new("phones", Tag::Phone).path("$.phones[*]").pad_to(4096);
     let policy = Policy::builder("customers").field(phones).build().unwrap();
-    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7)));
+    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))).unwrap();
     let document = format!("{{\"phones\":[{}1]}}", "1,".repeat(30_000));
     let longest = Arc::new(AtomicUsize::new(0));
     let total = Arc::new(AtomicUsize::new(0));

@@ -61,7 +61,7 @@ fn tenants() -> Tenants {
 
 fn layer(cipher: FieldCipher, tenants: &Tenants) -> FieldEncryptionLayer {
     let tenants = Arc::clone(tenants);
-    let layer = FieldEncryptionLayer::new(cipher).opener();
+    let layer = FieldEncryptionLayer::new(cipher).unwrap().opener();
     layer.tenant_keys(move |tenant| {
         let TestKeys { data, index } = tenants.read().unwrap().get(tenant.name())?.clone();
         Some(TenantKeys::from(data).with_index_keys(index))
@@ -222,12 +222,12 @@ async fn lookups_and_openers_have_the_keys_of_their_tenant() {
 async fn a_tenant_without_index_keys_has_no_index() {
     let own = |tenant: &Tenant| (tenant.name() == "acme").then(|| keys(20));
     let rows = Rows::default();
-    let server = serve(FieldEncryptionLayer::new(cipher()).tenant_keys(own), &rows).await;
+    let server = serve(FieldEncryptionLayer::new(cipher()).unwrap().tenant_keys(own), &rows).await;
     create(&server, "acme", ACME).await.refusal(503, "keys_unavailable");
     read(&server, "acme", "/customers?phone=1").await.refusal(503, "keys_unavailable");
     assert!(rows.lock().unwrap().is_empty());
     let same = |_: &Tenant| Some(TenantKeys::from(keys(20)).with_index_keys(keys(20)));
-    let server = serve(FieldEncryptionLayer::new(cipher()).tenant_keys(same), &rows).await;
+    let server = serve(FieldEncryptionLayer::new(cipher()).unwrap().tenant_keys(same), &rows).await;
     read(&server, "acme", "/customers").await.refusal(500, "unreadable");
 }
 

@@ -98,7 +98,7 @@ async fn what_the_layer_does_is_counted_and_nothing_personal_is_told() {
     let snapshotter = recorder.snapshotter();
     recorder.install().unwrap();
     fieldseal::metrics::describe();
-    let layer = || FieldEncryptionLayer::new(cipher());
+    let layer = || FieldEncryptionLayer::new(cipher()).unwrap();
     let stored = acme().encrypt_json(CUSTOMERS.as_bytes()).unwrap();
     let token = acme().encrypt_value("phone", "+65 9123 4567").unwrap();
     let elsewhere = cipher().encrypt_json(CUSTOMERS.as_bytes()).unwrap();

@@ -171,7 +171,7 @@ fn no_null_comes_in_but_a_removal() {
 
 #[tokio::test]
 async fn the_list_still_comes_and_the_null_does_not_overwrite_what_is_stored() {
-    let layer = || FieldEncryptionLayer::new(cipher());
+    let layer = || FieldEncryptionLayer::new(cipher()).unwrap();
     let stored = Recorder::answering(JSON, damaged());
     let server = Server::axum(layer(), &stored).await;
     let reply = server.get("/customers").await;

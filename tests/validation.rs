@@ -130,7 +130,7 @@ async fn a_client_is_told_which_field_and_rule() {
     use tower::ServiceExt;
 
     let app = Router::new().route("/", any(|stored: String| async move { stored }));
-    let app = app.layer(FieldEncryptionLayer::new(cipher()));
+    let app = app.layer(FieldEncryptionLayer::new(cipher()).unwrap());
     for (method, body, status) in [
         ("POST", r#"{"name":"Tan","postcode":"1"}"#, 422),
         ("PUT", r#"{"postcode":"570123"}"#, 422),

@@ -30,7 +30,7 @@ const CONNECTIONS: usize = 32;
 /// `layer_vs_bare`: POST and GET of one record, of which the smaller ratio counts.
 pub(crate) fn layer_vs_bare(cipher: &FieldCipher) -> Result<(), Failure> {
     let bare = serve(memory())?;
-    let layered = serve(memory().layer(FieldEncryptionLayer::new(cipher.clone())))?;
+    let layered = serve(memory().layer(FieldEncryptionLayer::new(cipher.clone())?))?;
     let mut ratios = Vec::new();
     let mut figures = Vec::new();
     for kind in ["post", "get"] {

@@ -37,7 +37,7 @@ type Database = Arc<Mutex<Connection>>;
 
 pub(crate) fn lookup_vs_plain() -> Result<(), Failure> {
     let cipher = cipher()?;
-    let layer = FieldEncryptionLayer::new(cipher.clone());
+    let layer = FieldEncryptionLayer::new(cipher.clone())?;
     let plain = serve(service(table(None)?))?;
     let indexed = serve(service(table(Some(&cipher))?).layer(layer))?;
     let [plain, indexed] = rates([plain, indexed], "/customers?phone=%2B6590004321")?;

@@ -42,7 +42,7 @@ pub(crate) fn stream_peak() -> Result<(), Failure> {
 pub(crate) fn stream() -> Result<(), Failure> {
     let cipher = cipher()?;
     let stored = Bytes::from([&cipher.encrypt_json(&record())?[..], b","].concat());
-    let service = FieldEncryptionLayer::new(cipher).layer(service_fn(move |_| {
+    let service = FieldEncryptionLayer::new(cipher)?.layer(service_fn(move |_| {
         let list = List { record: stored.clone(), sent: 0, rest: Bytes::from_static(b"["), is_ended: false };
         async { Response::builder().header(CONTENT_TYPE, "application/json").body(list) }
     }));

@@ -24,5 +24,5 @@ pub(crate) async fn layer(directory: &Directory) -> Result<FieldEncryptionLayer,
     Keyring::create("customers", &kek).await?.save(&keyring).await?;
 
     let keys = Keys::open(keyring, kek).await?;
-    Ok(FieldEncryptionLayer::new(FieldCipher::new(policy()?, keys)))
+    FieldEncryptionLayer::new(FieldCipher::new(policy()?, keys))
 }

@@ -38,7 +38,7 @@ fn shop(storage: Storage) -> Result<Router, fieldseal::Error> {
         .build()?;
     // For one run only. In earnest it comes from a keyring, see the example `axum_service`.
     let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate()?));
-    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys)).reveal(Reveal::all(Shown::Masked));
+    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys))?.reveal(Reveal::all(Shown::Masked));
     Ok(Router::new()
         .route("/customers", get(list).post(create))
         .with_state(storage)

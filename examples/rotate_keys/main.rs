@@ -59,7 +59,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     #[cfg(unix)]
     tokio::spawn(reload_on_hangup(keys.clone()));
     let cipher = FieldCipher::new(policy()?, keys.clone());
-    let service = Service::start(&url, FieldEncryptionLayer::new(cipher.clone())).await?;
+    let service = Service::start(&url, FieldEncryptionLayer::new(cipher.clone())?).await?;
 
     println!("The service is being used by {} clients from here on.", load::CLIENTS);
     let load = Load::start(service.address()).await?;

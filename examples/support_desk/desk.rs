@@ -43,7 +43,7 @@ pub(crate) fn desk(
         .route("/customers", post(create).get(find))
         .route("/customers/{id}", get(read))
         .with_state(Arc::new(Mutex::new(database)))
-        .layer(FieldEncryptionLayer::new(cipher).reveal(Reveal::all(Shown::Absent)))
+        .layer(FieldEncryptionLayer::new(cipher)?.reveal(Reveal::all(Shown::Absent)))
         .layer(middleware::from_fn(authenticate)))
 }
 

@@ -47,7 +47,7 @@ impl FieldCipher {
             let next = elements.partition_point(|element| element.end <= at);
             elements.get(next).is_some_and(|element| element.contains(&at))
         };
-        if found.iter().any(|value| !value.matches && !is_listed(value.at)) {
+        if found.iter().any(|value| (value.is_in_array || !value.matches) && !is_listed(value.at)) {
             return Err(stray());
         }
         let mut dropped = Vec::new();
@@ -73,7 +73,7 @@ impl FieldCipher {
         }
         // A list that nobody told of holds records of its own, and so may an object, beside what matches.
         let has_match = found.iter().any(|value| value.matches);
-        let strays = found.iter().any(|value| !value.matches && (value.is_in_array || has_match));
+        let strays = found.iter().any(|value| value.is_in_array || (!value.matches && has_match));
         if strays || !text.starts_with(b"{") {
             return Err(stray());
         }
@@ -84,8 +84,8 @@ impl FieldCipher {
 }
 
 fn stray() -> Error {
-    let message = "the response to a lookup by a truncated index holds a record that was not asked for outside of the \
-                   lists that `drop_false_matches` names, or neither a record nor a list of them";
+    let message = "the response to a lookup by a truncated index holds candidates outside of the lists that \
+                   `drop_false_matches` names, or neither a record nor a list of them: name the path of every list";
     Error::new(ErrorKind::Service, message)
 }
 

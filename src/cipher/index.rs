@@ -226,9 +226,17 @@ impl FieldCipher {
         Ok((self.policy(), index.ok_or_else(missing)?))
     }
 
+    /// Fails where values could be encrypted but for the keys of their indexes.
+    #[cfg(feature = "layer")]
+    pub(crate) fn check_index_keys(&self) -> Result<(), Error> {
+        let has_keys = self.keys().current().all().next().is_some();
+        if has_keys && self.policy().has_indexes() { self.indexes().map(|_| ()) } else { Ok(()) }
+    }
+
     pub(super) fn indexes(&self) -> Result<&Indexes, Error> {
         self.index_keys().ok_or_else(|| {
-            let message = "the policy has a blind index, and the cipher no index keys: add them with `with_index_keys`";
+            let message = "the policy has a blind index, and the cipher no index keys: add them with \
+                           `FieldCipher::with_index_keys`, or with `TenantKeys::with_index_keys` for a tenant";
             Error::new(ErrorKind::KeyUnavailable, message)
         })
     }

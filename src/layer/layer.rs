@@ -7,6 +7,9 @@ use std::sync::Arc;
 use tower::Layer;
 
 use super::limits::Limits;
+use super::path_pattern::PathPattern;
+use super::records::RecordPath;
+use super::searches::LookupPath;
 use super::service::FieldEncryption;
 use super::settings::Settings;
 use super::side::{Client, Server};
@@ -30,7 +33,7 @@ use crate::policy::{ListPath, Reveal};
 /// # let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate()?));
 /// let app: Router = Router::new()
 ///     .route("/customers", post(|stored: String| async move { stored }))
-///     .layer(FieldEncryptionLayer::new(FieldCipher::new(policy, keys)));
+///     .layer(FieldEncryptionLayer::new(FieldCipher::new(policy, keys))?);
 /// # Ok::<(), fieldseal::Error>(())
 /// ```
 #[must_use]
@@ -43,8 +46,16 @@ pub struct FieldEncryptionLayer<D = Server> {
 
 impl FieldEncryptionLayer {
     /// Makes a layer for a service. Its refusals are responses.
-    pub fn new(cipher: FieldCipher) -> Self {
-        Self { cipher, limits: Limits::default(), settings: Arc::default(), side: PhantomData }
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable) where the policy has a blind index and `cipher` no
+    /// [index keys](FieldCipher::with_index_keys), with which every request that writes would fail. A layer that only
+    /// reads takes [`Keys::none`](crate::keys::Keys::none) for them. A cipher without any keys needs none: it is one for
+    /// [`tenant_keys`](Self::tenant_keys).
+    pub fn new(cipher: FieldCipher) -> Result<Self, Error> {
+        cipher.check_index_keys()?;
+        Ok(Self { cipher, limits: Limits::default(), settings: Arc::default(), side: PhantomData })
     }
 
     /// Makes the layer one for an outgoing client. Its refusals are [`ClientError`](super::ClientError)s.
@@ -74,24 +85,39 @@ impl<D> FieldEncryptionLayer<D> {
     }
 
     /// Takes the segment in braces of `path` for a value of the field of that name, which has a blind index, and puts the
-    /// index in its place: `/customers/by-phone/{phone}`. A path that matches no request changes none: it begins with a
-    /// slash, and has braces around the name of a field.
+    /// index in its place: `/customers/by-phone/{phone}`. Other segments in braces stand for any:
+    /// `/shops/{shop}/by-phone/{phone}`. A slash at the end makes no difference.
     ///
     /// The layer must then stand outside of what matches paths: around a whole axum `Router`, with
-    /// `tower::Layer::layer`, and not within it, with `Router::layer`.
-    pub fn lookup_path(mut self, path: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.settings).searches.paths.push(path.into());
-        self
+    /// `tower::Layer::layer`, and not within it, with `Router::layer`. [`docs::search`](crate::docs::search) has an
+    /// example.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) where no request could be looked up by `path`: it begins with no
+    /// slash, has a parameter in another form than braces around a whole segment, or not one that is called like a field
+    /// with a blind index.
+    pub fn lookup_path(mut self, path: &str) -> Result<Self, Error> {
+        let path = LookupPath::parse(path, self.cipher.policy())?;
+        Arc::make_mut(&mut self.settings).searches.paths.push(path);
+        Ok(self)
     }
 
-    /// Takes the segment in braces of `path` for the id of the record that a request is meant for: `/customers/{id}`.
+    /// Takes the segment in braces of `path` for the id of the record that a request is meant for: `/customers/{id}`. Of
+    /// several it is the one that is called like the member that is a record's id, and the others stand for any.
     ///
     /// Where the policy [binds tokens to records](crate::policy::PolicyBuilder::bind_records), a document that is sent
     /// there by `PUT` or `PATCH` without an id is bound to that one, and a document with another id is refused; documents
     /// on lines of their own are many records, and have their ids. What comes back is opened by the ids that stand in it
     /// alone, since other records may come than the path names.
     ///
-    /// The layer must then stand outside of what matches paths, as for [`lookup_path`](Self::lookup_path).
+    /// The layer sees the path that the request has where it stands: below `Router::nest`, without the prefix.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) where no request could be like `path`, as for
+    /// [`lookup_path`](Self::lookup_path); where it is not clear which segment is the id; and where the policy binds tokens
+    /// to no records.
     ///
     /// # Example
     ///
@@ -105,12 +131,13 @@ impl<D> FieldEncryptionLayer<D> {
     ///     .field(Field::new("phone", Tag::Phone))
     ///     .build()?;
     /// # let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate()?));
-    /// let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys)).record_path("/customers/{id}");
+    /// let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys))?.record_path("/customers/{id}")?;
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
-    pub fn record_path(mut self, path: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.settings).records.paths.push(path.into());
-        self
+    pub fn record_path(mut self, path: &str) -> Result<Self, Error> {
+        let path = RecordPath::parse(path, self.cipher.policy())?;
+        Arc::make_mut(&mut self.settings).records.paths.push(path);
+        Ok(self)
     }
 
     /// Shows values as the [`Reveal`] in the extensions of each request says, and as `default` says where there is none:
@@ -132,7 +159,7 @@ impl<D> FieldEncryptionLayer<D> {
     ///
     /// let app: Router = Router::new()
     ///     .route("/customers", get(|| async { "[]" }))
-    ///     .layer(FieldEncryptionLayer::new(cipher).reveal(Reveal::all(Shown::Masked)))
+    ///     .layer(FieldEncryptionLayer::new(cipher)?.reveal(Reveal::all(Shown::Masked)))
     ///     .layer(middleware::from_fn(|mut request: Request, next: Next| async move {
     ///         if is_supervisor(&request) {
     ///             request.extensions_mut().insert(Reveal::all(Shown::Plain));
@@ -196,7 +223,7 @@ impl<D> FieldEncryptionLayer<D> {
     /// # let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).build()?;
     /// let tenants = Tenants::default();
     /// let keys = Arc::clone(&tenants);
-    /// let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, Keys::none()))
+    /// let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, Keys::none()))?
     ///     .tenant_keys(move |tenant| keys.read().unwrap().get(tenant.name()).cloned());
     /// # Ok(())
     /// # }
@@ -213,9 +240,19 @@ impl<D> FieldEncryptionLayer<D> {
 
     /// Takes a body that is sent to `path` for a search: a JSON document or a form, in which each member that is a field
     /// with a blind index becomes one that asks for the index, and all fields of an index of several become one member.
-    pub fn search_path(mut self, path: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.settings).searches.bodies.push(path.into());
-        self
+    /// Segments in braces stand for any.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) where no request could be like `path`, as for
+    /// [`lookup_path`](Self::lookup_path), and where the policy has no blind index.
+    pub fn search_path(mut self, path: &str) -> Result<Self, Error> {
+        let path = PathPattern::parse(path)?;
+        if !self.cipher.policy().has_indexes() {
+            return Err(path.fault("takes searches, and the policy has no blind index to search by"));
+        }
+        Arc::make_mut(&mut self.settings).searches.bodies.push(path);
+        Ok(self)
     }
 }
 
@@ -240,7 +277,7 @@ impl<D> FieldEncryptionLayer<D> {
     /// always understood, or of one in an envelope, such as `$.items[*]`. Called again, it adds another one. A document
     /// without such a list is one record, and answered with 404 where it does not match.
     ///
-    /// It fails closed: what does not match and stands outside of these lists, a response that is not one JSON document,
+    /// It fails closed: what stands in another array, what does not match and stands outside of these lists, a response that is not one JSON document,
     /// and one of more than [`whole_body_limit`](Self::whole_body_limit) is answered with 502. An answer of 400 or above
     /// passes where it holds none of the fields that are asked for. Where several such fields are asked for, a record stays
     /// that matches all; one that holds a field several times matches by any of its values. Counts and pages that the service makes are those of the
@@ -249,7 +286,7 @@ impl<D> FieldEncryptionLayer<D> {
     /// # Errors
     ///
     /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) where `list` is not the path of the elements of one array, in the
-    /// syntax of RFC 9535.
+    /// syntax of RFC 9535, or no field with a truncated index could stand in those elements by its paths.
     ///
     /// # Example
     ///
@@ -262,11 +299,11 @@ impl<D> FieldEncryptionLayer<D> {
     /// let policy = Policy::builder("customers").field(Field::new("remark", Tag::Text).blind_index(index)).build()?;
     /// # let keys = || Ok::<_, fieldseal::Error>(Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
     /// let cipher = FieldCipher::new(policy, keys()?).with_index_keys(keys()?)?;
-    /// let layer = FieldEncryptionLayer::new(cipher).drop_false_matches("$.items[*]")?;
+    /// let layer = FieldEncryptionLayer::new(cipher)?.drop_false_matches("$.items[*]")?;
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn drop_false_matches(mut self, list: &str) -> Result<Self, Error> {
-        let list = ListPath::parse(list)?;
+        let list = ListPath::parse_for(list, self.cipher.policy())?;
         let candidates = &mut Arc::make_mut(&mut self.settings).searches.candidates;
         *candidates = Some(candidates.iter().flat_map(|lists| lists.iter().cloned()).chain([list]).collect());
         Ok(self)

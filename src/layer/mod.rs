@@ -21,7 +21,7 @@
 //! };
 //! let app = Router::new()
 //!     .route("/customers", post(handler))
-//!     .layer(FieldEncryptionLayer::new(FieldCipher::new(policy, keys)));
+//!     .layer(FieldEncryptionLayer::new(FieldCipher::new(policy, keys))?);
 //!
 //! let request = Request::post("/customers")
 //!     .header("content-type", "application/json")
@@ -145,7 +145,8 @@
 //! logs and the database see indexes, one or several separated by commas, and a row matches that has any of them. A field
 //! that is asked for twice, within another name or by a semicolon is still refused. Other ways to ask:
 //!
-//! - [`lookup_path`](FieldEncryptionLayer::lookup_path): a segment of the path, `/customers/by-phone/{phone}`;
+//! - [`lookup_path`](FieldEncryptionLayer::lookup_path): a segment of the path, `/customers/by-phone/{phone}`. A path by which
+//!   nothing could be looked up is refused when the layer is made, and so is a cipher without keys for its indexes;
 //! - [`search_path`](FieldEncryptionLayer::search_path): a JSON document or a form that is sent as a search;
 //! - with a [`CompoundIndex`](crate::policy::CompoundIndex), `?postcode=…&birth_year=…` asks for the index of both; one without the
 //!   other is refused;
@@ -221,7 +222,7 @@
 //! # let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate()?));
 //! # let cipher = FieldCipher::new(policy, keys);
 //! let client = Client::builder(TokioExecutor::new()).build_http::<FieldBody<Full<Bytes>>>();
-//! let client = FieldEncryptionLayer::new(cipher).for_client().layer(client);
+//! let client = FieldEncryptionLayer::new(cipher)?.for_client().layer(client);
 //!
 //! let request = hyper::Request::post("http://127.0.0.1:1/").header("content-type", "text/csv").body(Full::from("a,b"))?;
 //! match client.oneshot(request).await {
@@ -250,6 +251,7 @@ mod layer;
 mod limits;
 mod media_type;
 mod opener;
+mod path_pattern;
 mod principal;
 mod problem;
 mod query;

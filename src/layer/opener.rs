@@ -31,7 +31,7 @@ use crate::error::Error;
 ///
 /// let app: Router = Router::new()
 ///     .route("/parcels", post(send_parcel))
-///     .layer(FieldEncryptionLayer::new(cipher).opener());
+///     .layer(FieldEncryptionLayer::new(cipher)?.opener());
 /// # Ok::<(), fieldseal::Error>(())
 /// ```
 #[derive(Clone)]

@@ -2,14 +2,53 @@
 
 use http::{Method, Uri};
 
-use super::searches::{matched, percent_decoded};
+use super::path_pattern::{PathPattern, segment};
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
+use crate::percent::percent_decoded;
+use crate::policy::Policy;
 
-/// Paths, in segments; one in braces is the id of a record.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Records {
-    pub(super) paths: Vec<String>,
+    pub(super) paths: Vec<RecordPath>,
+}
+
+/// A path of which a segment is the id of a record.
+#[derive(Clone, Debug)]
+pub(super) struct RecordPath {
+    pattern: PathPattern,
+    /// The number of the segment.
+    at: usize,
+}
+
+impl RecordPath {
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`] where the policy binds tokens to no records, or it is not clear which segment is the id: of
+    /// several in braces, the one that is called like the member that is the id.
+    pub(super) fn parse(text: &str, policy: &Policy) -> Result<Self, Error> {
+        let pattern = PathPattern::parse(text)?;
+        let Some(binding) = policy.record_binding() else {
+            return Err(pattern.fault("names records, and the policy binds tokens to none: add `bind_records` to it"));
+        };
+        let parameters: Vec<_> = pattern.parameters().collect();
+        let at = match parameters[..] {
+            [] => return Err(pattern.fault("has no segment in braces, which would be the id of a record")),
+            [(at, _)] => at,
+            _ => {
+                let mut named = parameters.iter().filter(|(_, name)| *name == binding.member());
+                let (Some((at, _)), None) = (named.next(), named.next()) else {
+                    let message = format!(
+                        "has several segments in braces: call the one that is the id of the record `{{{}}}`",
+                        binding.member()
+                    );
+                    return Err(pattern.fault(&message));
+                };
+                *at
+            }
+        };
+        Ok(Self { pattern, at })
+    }
 }
 
 impl Records {
@@ -23,9 +62,9 @@ impl Records {
         if *method != Method::PUT && *method != Method::PATCH {
             return Ok(None);
         }
-        let path = uri.path().trim_end_matches('/');
-        let Some((_, id)) = self.paths.iter().find_map(|pattern| matched(pattern, path)) else { return Ok(None) };
-        let id = percent_decoded(id).filter(|id| !id.is_empty());
+        let path = uri.path();
+        let Some(own) = self.paths.iter().find(|own| own.pattern.matches(path)) else { return Ok(None) };
+        let id = percent_decoded(segment(path, own.at)).filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| refused("is no text in UTF-8"))?;
         if is_odd_number(&id) {
             return Err(refused(

@@ -1,25 +1,60 @@
 //! Requests that look rows up other than by their query: by a segment of the path, or by a body.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::Uri;
 
+use super::path_pattern::{PathPattern, segment, with_segment};
 use super::query::{replace, write_terms};
 use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
-use crate::policy::ListPath;
+use crate::percent::percent_decoded;
+use crate::policy::{FieldIndex, ListPath, Policy};
 
 /// Which requests are lookups.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Searches {
-    /// Paths, in segments; one in braces names the field that stands there.
-    pub(super) paths: Vec<String>,
+    pub(super) paths: Vec<LookupPath>,
     /// Paths to which searches are sent in bodies.
-    pub(super) bodies: Vec<String>,
+    pub(super) bodies: Vec<PathPattern>,
     /// Where responses hold candidates, of which false matches are dropped; nothing where truncated indexes are not
     /// looked up.
     pub(super) candidates: Option<Arc<[ListPath]>>,
+}
+
+/// A path of which a segment is the value that is looked up.
+#[derive(Clone, Debug)]
+pub(super) struct LookupPath {
+    pattern: PathPattern,
+    field: FieldIndex,
+    /// The number of the segment.
+    at: usize,
+}
+
+impl LookupPath {
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`] where not exactly one of the segments in braces is called like a field with a blind index,
+    /// and no other like any field.
+    pub(super) fn parse(text: &str, policy: &Policy) -> Result<Self, Error> {
+        let pattern = PathPattern::parse(text)?;
+        let fields: Vec<_> =
+            pattern.parameters().filter_map(|(at, name)| Some((policy.field_named(name)?, at))).collect();
+        let name = |field| policy.field(field).name();
+        match fields[..] {
+            [] => Err(pattern.fault("has no segment in braces that is called like a field of the policy")),
+            [(field, _)] if policy.field(field).index_name().is_none() => {
+                let message = format!("asks for `{}`, which has no blind index and cannot be looked up", name(field));
+                Err(pattern.fault(&message))
+            }
+            [(field, at)] => Ok(Self { pattern, field, at }),
+            [(one, _), (other, _), ..] => {
+                let message =
+                    format!("asks for `{}` and `{}`: one field is looked up by a path", name(one), name(other));
+                Err(pattern.fault(&message))
+            }
+        }
+    }
 }
 
 impl Searches {
@@ -30,93 +65,24 @@ impl Searches {
 
     /// Returns whether a body that is sent to `uri` is a search.
     pub(super) fn has_body(&self, uri: &Uri) -> bool {
-        self.bodies.iter().any(|path| path.trim_end_matches('/') == uri.path().trim_end_matches('/'))
+        self.bodies.iter().any(|pattern| pattern.matches(uri.path()))
     }
 
     /// Puts the blind index in the place of the value that stands in the path of `uri`, where it is one of these.
     pub(super) fn rewrite(&self, cipher: &FieldCipher, wanted: &Wanted, uri: &mut Uri) -> Result<(), Error> {
-        for pattern in &self.paths {
-            let Some((name, value)) = matched(pattern, uri.path()) else { continue };
-            let field = cipher.policy().field_named(name).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Policy,
-                    format!("`{pattern}` names field `{name}`, which the policy does not have"),
-                )
-            })?;
-            let value = percent_decoded(value)
-                .ok_or_else(|| Error::new(ErrorKind::Refused, "a segment of the path is no text in UTF-8"))?;
-            let mut terms = String::new();
-            write_terms(cipher, wanted, field, &value, &mut terms)?;
-            let segments = uri.path().split('/').zip(pattern.split('/'));
-            let segments = segments.map(|(own, pattern)| if in_braces(pattern).is_some() { &*terms } else { own });
-            let mut target = segments.collect::<Vec<_>>().join("/");
-            if let Some(query) = uri.query() {
-                target.push('?');
-                target.push_str(query);
-            }
-            return replace(uri, target);
+        let path = uri.path();
+        let Some(LookupPath { pattern: _, field, at }) = self.paths.iter().find(|own| own.pattern.matches(path)) else {
+            return Ok(());
+        };
+        let value = percent_decoded(segment(path, *at))
+            .ok_or_else(|| Error::new(ErrorKind::Refused, "a segment of the path is no text in UTF-8"))?;
+        let mut terms = String::new();
+        write_terms(cipher, wanted, *field, &value, &mut terms)?;
+        let mut target = with_segment(path, *at, &terms);
+        if let Some(query) = uri.query() {
+            target.push('?');
+            target.push_str(query);
         }
-        Ok(())
-    }
-}
-
-/// Returns the name in the pattern's braces and the segment that stands there, where `path` is as the pattern says.
-pub(super) fn matched<'p>(pattern: &'p str, path: &'p str) -> Option<(&'p str, &'p str)> {
-    let (segments, own) = (pattern.split('/'), path.split('/'));
-    if segments.clone().count() != own.clone().count() {
-        return None;
-    }
-    let mut found = None;
-    for (segment, own) in segments.zip(own) {
-        match in_braces(segment) {
-            Some(name) => found = Some((name, own)),
-            None if percent_decoded(own).as_deref() != Some(segment) => return None,
-            None => {}
-        }
-    }
-    found
-}
-
-fn in_braces(segment: &str) -> Option<&str> {
-    segment.strip_prefix('{')?.strip_suffix('}')
-}
-
-/// RFC 3986, section 2.1. A plus is a plus in a path.
-pub(super) fn percent_decoded(segment: &str) -> Option<Cow<'_, str>> {
-    if !segment.contains('%') {
-        return Some(segment.into());
-    }
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first == b'%' {
-            let (digits, tail) = tail.split_at_checked(2)?;
-            let digits = str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()))?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = tail;
-        } else {
-            bytes.push(*first);
-        }
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_matched_segment_by_segment_in_any_spelling() {
-        let pattern = "/customers/by-phone/{phone}";
-        assert_eq!(matched(pattern, "/customers/by-phone/%2B65"), Some(("phone", "%2B65")));
-        assert_eq!(matched(pattern, "/customers/by%2dphone/1"), Some(("phone", "1")));
-        for path in ["/customers/by-phone", "/customers/by-phone/1/2", "/customers/by-email/1", "/"] {
-            assert_eq!(matched(pattern, path), None, "{path}");
-        }
-        assert_eq!(percent_decoded("%2B65%20a+b").as_deref(), Some("+65 a+b"));
-        for bad in ["%2", "%zz", "%ff", "%+1"] {
-            assert_eq!(percent_decoded(bad), None, "{bad}");
-        }
+        replace(uri, target)
     }
 }

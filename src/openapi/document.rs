@@ -1,8 +1,11 @@
 //! A description as a tree of JSON: what it is, and what its references point at.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
+use crate::percent::percent_decoded;
 
 /// What a description is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +75,7 @@ impl<'d> Document<'d> {
             return Err(fault(pointer, message));
         };
         let target = percent_decoded(fragment).filter(|target| self.at(target).is_some());
-        target.ok_or_else(|| fault(pointer, "the reference points at nothing"))
+        target.map(Cow::into_owned).ok_or_else(|| fault(pointer, "the reference points at nothing"))
     }
 
     /// Returns where the object stands that `pointer` is, or refers to.
@@ -123,22 +126,4 @@ pub(super) fn fault(pointer: &str, message: &str) -> Error {
     let place = if pointer.is_empty() { String::new() } else { format!(" at `{pointer}`") };
     let colon = if pointer.is_empty() { "" } else { ":" };
     Error::new(ErrorKind::Policy, format!("the description{place}{colon} {message}"))
-}
-
-/// RFC 3986, section 2.1.
-fn percent_decoded(fragment: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(fragment.len());
-    let mut rest = fragment.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first == b'%' {
-            let (digits, tail) = tail.split_at_checked(2)?;
-            let digits = str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()))?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = tail;
-        } else {
-            bytes.push(*first);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }

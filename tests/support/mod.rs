@@ -68,7 +68,7 @@ pub(crate) fn cipher() -> FieldCipher {
 }
 
 pub(crate) fn layer() -> FieldEncryptionLayer {
-    FieldEncryptionLayer::new(cipher())
+    FieldEncryptionLayer::new(cipher()).unwrap()
 }
 
 pub(crate) fn token(field: &str, value: &str) -> String {
