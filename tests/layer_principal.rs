@@ -11,11 +11,12 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::routing::any;
 use fieldseal::audit::AuditKind;
-use fieldseal::layer::{Opener, Tenant};
+use fieldseal::layer::{ClientError, Opener, Tenant};
 use fieldseal::policy::{Reveal, Shown};
-use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Scope, Tag};
+use fieldseal::{ErrorKind, Field, FieldCipher, FieldEncryptionLayer, Policy, Scope, Tag};
 use http::header::CONTENT_TYPE;
 use support::{JSON, Ledger, Recorder, Reply, Server, keys, masked};
+use tower::{BoxError, Layer, ServiceExt};
 
 fn cipher() -> FieldCipher {
     let policy = Policy::builder("customers")
@@ -182,4 +183,41 @@ async fn a_token_of_one_tenant_opens_for_no_other() {
     assert!(cipher().decrypt_json(written.bytes()).is_err());
     let globex = cipher().in_scope(Scope::new().tenant("globex")).unwrap();
     assert_eq!(globex.decrypt_json(written.bytes()).unwrap(), br#"{"phone":"+65 9123 4567"}"#);
+}
+
+#[tokio::test]
+async fn what_authentication_says_is_never_ignored() {
+    let recorder = Recorder::answering(JSON, cipher().encrypt_json(CUSTOMER.as_bytes()).unwrap());
+    let layer = || FieldEncryptionLayer::new(cipher()).unwrap();
+    for (layer, header) in [
+        (layer(), ("x-role", "courier")),
+        (layer().ignore_tenants(), ("x-role", "supervisor")),
+        (layer(), ("x-tenant", "acme")),
+        (layer().reveal(Reveal::all(Shown::Plain)), ("x-tenant", "acme")),
+    ] {
+        let server = serve(layer, &recorder).await;
+        for method in ["GET", "POST"] {
+            let body = if method == "GET" { "" } else { CUSTOMER };
+            send(&server, method, &[header], body).await.refusal(500, "unreadable");
+        }
+    }
+    assert_eq!(recorder.calls(), 0);
+    for (layer, header) in [
+        (layer().reveal(Reveal::all(Shown::Absent)), ("x-role", "supervisor")),
+        (layer().tenants().ignore_tenants(), ("x-tenant", "acme")),
+        (layer(), ("x-other", "1")),
+    ] {
+        assert_eq!(send(&serve(layer, &recorder).await, "GET", &[header], "").await.text(), CUSTOMER);
+    }
+    // Around a client the application itself is told.
+    let mut request = http::Request::get("http://storage/customers").body(Body::empty()).unwrap();
+    request.extensions_mut().insert(Tenant::new("acme"));
+    let storage = tower::service_fn(|_| std::future::ready(Ok::<_, BoxError>(http::Response::new(Body::empty()))));
+    match layer().for_client().layer(storage).oneshot(request).await {
+        Err(ClientError::Protection(error)) => {
+            assert_eq!(error.kind(), ErrorKind::Policy);
+            assert!(error.to_string().contains("`tenants`") && !error.to_string().contains("acme"), "{error}");
+        }
+        _ => panic!("the tenant was ignored"),
+    }
 }

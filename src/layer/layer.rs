@@ -144,7 +144,8 @@ impl<D> FieldEncryptionLayer<D> {
     /// `Reveal::all(Shown::Masked)`, or `Shown::Absent`, denies what nobody allowed. Masked values that are sent back are
     /// refused with 422, since they would overwrite the real ones.
     ///
-    /// What authenticates the sender sets the extension, outside of this layer.
+    /// What authenticates the sender sets the extension, outside of this layer. Where a request has one and this was not
+    /// called, it is answered with 500.
     ///
     /// # Example
     ///
@@ -182,9 +183,19 @@ impl<D> FieldEncryptionLayer<D> {
     /// Binds tokens, and blind indexes, to the [`Tenant`](super::Tenant) in the extensions of each request. One without is
     /// answered with 500, for what authenticates the sender must set it, outside of this layer.
     ///
-    /// A token of one tenant never opens for another, whoever writes to the storage.
+    /// A token of one tenant never opens for another, whoever writes to the storage. A layer on which neither this nor
+    /// [`tenant_keys`](Self::tenant_keys) was called answers a request with a tenant with 500 as well, unless it is told to
+    /// [`ignore_tenants`](Self::ignore_tenants).
     pub fn tenants(mut self) -> Self {
         Arc::make_mut(&mut self.settings).principal.tenants.get_or_insert_default();
+        self
+    }
+
+    /// Binds tokens to no tenant, whichever a request belongs to: for a collection that all tenants share, in a service
+    /// whose authentication names one in each request.
+    pub fn ignore_tenants(mut self) -> Self {
+        let principal = &mut Arc::make_mut(&mut self.settings).principal;
+        (principal.tenants, principal.ignores_tenants) = (None, true);
         self
     }
 

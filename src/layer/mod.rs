@@ -170,7 +170,7 @@
 //! With [`tenants`](FieldEncryptionLayer::tenants), tokens and indexes are bound to the [`Tenant`] in the extensions of a
 //! request; with [`tenant_keys`](FieldEncryptionLayer::tenant_keys) each tenant has keys of its own as well. With [`reveal`](FieldEncryptionLayer::reveal), the [`Reveal`](crate::policy::Reveal) there says which fields
 //! its sender sees plain, masked, as tokens or not at all. Both are set by what authenticates the sender, outside of this
-//! layer. A handler that must see a value itself is given an [`Opener`]. A member that is left out is missed by who sends the document back as a whole: take changes as patches.
+//! layer; one that is set, and that the layer was not told of, is answered with 500. A handler that must see a value itself is given an [`Opener`]. A member that is left out is missed by who sends the document back as a whole: take changes as patches.
 //!
 //! # Values that cannot be read
 //!

@@ -14,12 +14,19 @@ pub(super) struct Principal {
     pub(super) reveal: Option<Reveal>,
     /// Where each tenant's keys come from; none where there are no tenants.
     pub(super) tenants: Option<TenantKeySource>,
+    /// Whether tokens are those of all tenants, although a request may be that of one.
+    pub(super) ignores_tenants: bool,
     /// Whether handlers are given an `Opener`.
     pub(super) has_opener: bool,
 }
 
 impl Principal {
     /// Returns the cipher for who sends a request with `extensions`, where it is another one than `cipher`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`] where the extensions lack what the layer was told to go by, or hold what it was not: a tenant,
+    /// or a restriction, that somebody set is never ignored.
     pub(super) fn cipher(&self, cipher: &FieldCipher, extensions: &Extensions) -> Result<Option<FieldCipher>, Error> {
         let mut own = None;
         if let Some(keys) = &self.tenants {
@@ -29,10 +36,18 @@ impl Principal {
                 Error::new(ErrorKind::Policy, message)
             })?;
             own = Some(keys.cipher(cipher, tenant)?);
+        } else if !self.ignores_tenants && extensions.get::<Tenant>().is_some() {
+            let message = "a request has a `Tenant` in its extensions, and the layer was made without `tenants` or \
+                           `tenant_keys`: call one of them, or `ignore_tenants` where all tenants share what is stored";
+            return Err(Error::new(ErrorKind::Policy, message));
         }
         if let Some(default) = &self.reveal {
             let reveal = extensions.get::<Reveal>().unwrap_or(default);
             own = Some(own.as_ref().unwrap_or(cipher).revealing(reveal));
+        } else if extensions.get::<Reveal>().is_some() {
+            let message = "a request has a `Reveal` in its extensions, and the layer was made without `reveal`: call it \
+                           with what those see who have none";
+            return Err(Error::new(ErrorKind::Policy, message));
         }
         Ok(own)
     }
