@@ -45,7 +45,7 @@ pub enum ErrorKind {
     /// The sender: nothing that is stored has the value that is looked up.
     NotFound,
     /// The operator: a stored token does not open. It was changed, moved to another place, or made under another
-    /// context. Carries no detail on purpose.
+    /// context; the message names its field, and on purpose not which of these.
     Decryption,
     /// The operator: a tagged field in storage holds something that is not a token.
     NotEncrypted,

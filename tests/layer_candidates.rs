@@ -348,6 +348,30 @@ async fn an_outgoing_client_drops_them_too() {
 }
 
 #[tokio::test]
+async fn more_than_is_held_is_told_with_the_limit_to_raise() {
+    let stored = format!("[{}]", vec![record("7", STORED).0; 100].join(","));
+    for (layer, path, said) in [
+        (layer().whole_body_limit(5000), "?remark=GATE-7", "5000 bytes that are held whole"),
+        (layer().whole_body_limit(5000), "?remark=GATE-7", "`FieldEncryptionLayer::whole_body_limit`"),
+        (layer().body_limit(5000), "", "5000 bytes (`body_limit`)"),
+    ] {
+        let stored = stored.clone();
+        let service = tower::service_fn(move |_| {
+            let response = Response::builder().header(CONTENT_TYPE, JSON).body(Body::from(stored.clone()));
+            std::future::ready(Ok::<_, std::convert::Infallible>(response.unwrap()))
+        });
+        let request = http::Request::get(format!("http://storage/customers{path}")).body(Body::empty()).unwrap();
+        match layer.for_client().layer(service).oneshot(request).await {
+            Err(ClientError::Protection(error)) => {
+                assert_eq!(error.kind(), ErrorKind::Service);
+                assert!(error.to_string().contains(said), "{error}");
+            }
+            _ => panic!("more than is held was read"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_it_truncated_indexes_are_still_refused() {
     let recorder = Recorder::answering(JSON, "[]");
     let reply = get(FieldEncryptionLayer::new(cipher()).unwrap(), &recorder, "/customers?remark=GATE-7").await;

@@ -194,7 +194,7 @@ async fn a_tenant_without_keys_is_served_under_no_others() {
     }
     create(&server, "initech", ACME).await.refusal(503, "keys_unavailable");
     assert_eq!(rows.lock().unwrap()["initech"].len(), 1);
-    read(&server, "", "/customers").await.refusal(500, "unreadable");
+    read(&server, "", "/customers").await.refusal(500, "misconfigured");
 
     // It is taken on while the service runs, and let go.
     tenants.write().unwrap().insert("initech".to_owned(), TestKeys::of(40));

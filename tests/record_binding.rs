@@ -50,6 +50,31 @@ fn tokens(stored: &str) -> Vec<&str> {
 const TWO: &str = r#"[{"id":7,"phone":"+65 9123 4567"}, {"phone":"+65 8123 4567", "id":"8"}]"#;
 
 #[test]
+fn what_does_not_open_is_told_with_its_field_and_never_with_its_id() {
+    let stored = stored(&required(), r#"{"id":4711,"phone":"9123"}"#);
+    let token = tokens(&stored)[0];
+    for (document, said) in [
+        (stored.replace("4711", "4712"), "does not open in the record that it stands in"),
+        (
+            format!(r#"{{"items":[{stored}]}}"#),
+            "does not open in a record without an id, `id`: name the paths of all records",
+        ),
+        (
+            format!("[[{stored}]]"),
+            "stands in none of the records that tokens are bound to: name the paths of all records",
+        ),
+        (format!(r#"{{"phone":"{token}"}}"#), "does not open in a record without an id, `id`: name"),
+        (format!(r#"{{"id":4711,"id":4711,"phone":"{token}"}}"#), "stands in a record whose id, `id`, stands twice"),
+    ] {
+        let error = required().decrypt_json(document.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decryption, "{document}");
+        let error = error.to_string();
+        let place = "the stored value of `phone` ($..['phone']) in `customers` ";
+        assert!(error.starts_with(&format!("{place}{said}")) && !error.contains("471"), "{error}");
+    }
+}
+
+#[test]
 fn tokens_that_were_swapped_between_two_records_do_not_open() {
     let cipher = required();
     let stored = stored(&cipher, TWO);

@@ -43,6 +43,9 @@ pub(super) struct Decryption {
 /// Why a value of a field could not be read, and the key that its token names.
 type Reason = (FieldIndex, AuditKind, Option<KeyId>);
 
+/// What mends a list of records that is none by the policy.
+const NAME_THE_PATH: &str = ": name the paths of all records in `bind_records`, those of lists too";
+
 /// So many reasons are added up. Somebody who writes tokens can make up any number of keys for them.
 const MOST_REASONS: usize = 64;
 
@@ -100,7 +103,7 @@ impl Decryption {
     pub(super) fn decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
         self.try_decrypt(field, token).map_err(|failure| {
             self.cipher.record(failure.kind, field, failure.key_id);
-            failure.error
+            self.in_place(field, &failure.error)
         })?;
         Ok(self.tokens.opened())
     }
@@ -118,6 +121,34 @@ impl Decryption {
             };
             Failure { error, kind, key_id }
         })
+    }
+
+    /// Says of which field a value does not open, and what is known of its record: neither the value nor the id.
+    fn in_place(&self, field: FieldIndex, error: &Error) -> Error {
+        let policy = self.policy();
+        let (own, collection) = (policy.field(field), policy.collection());
+        let (name, paths) = (own.name(), own.paths().join(", "));
+        let owner = policy.record_binding().map(|binding| (binding.member(), self.records.owner()));
+        let problem = match (error.kind(), owner) {
+            (ErrorKind::Decryption, Some((_, None))) => {
+                format!("stands in none of the records that tokens are bound to{NAME_THE_PATH}")
+            }
+            (ErrorKind::Decryption, Some((member, Some(Owner::Nameless)))) => {
+                format!(
+                    "does not open in a record without an id, `{member}`{NAME_THE_PATH}, and open a single value `in_record`"
+                )
+            }
+            (ErrorKind::Decryption, Some((member, Some(Owner::Unfit(problem))))) => {
+                format!("stands in a record whose id, `{member}`, {problem}")
+            }
+            (ErrorKind::Decryption, Some((member, Some(Owner::Record(_))))) => {
+                format!("does not open in the record that it stands in, by its id, `{member}`")
+            }
+            (ErrorKind::Decryption, None) => "does not open in this place".to_owned(),
+            _ => format!("does not open: {error}"),
+        };
+        let message = format!("the stored value of `{name}` ({paths}) in `{collection}` {problem}");
+        Error::new(error.kind(), message)
     }
 
     /// The same without an event: for who looks through everything that is stored, and reports what it finds.
@@ -186,8 +217,9 @@ impl Decryption {
     /// Hands on a value that is not a token, where the policy still allows that.
     fn plaintext(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<Opened, Error> {
         if !self.takes_plaintext(field) {
-            let name = self.cipher.policy().field(field).name();
-            let error = Error::new(ErrorKind::NotEncrypted, format!("field `{name}` is stored without encryption"));
+            let (name, collection) = (self.policy().field(field).name(), self.policy().collection());
+            let message = format!("field `{name}` in `{collection}` is stored without encryption");
+            let error = Error::new(ErrorKind::NotEncrypted, message);
             self.cipher.record(AuditKind::NotEncrypted, field, None);
             return Err(error);
         }
@@ -257,7 +289,7 @@ impl Visitor for Decryption {
 
     fn too_long(&self, field: FieldIndex) -> Error {
         self.cipher.record(AuditKind::DecryptionFailed, field, None);
-        Error::decryption()
+        self.in_place(field, &Error::decryption())
     }
 
     fn begin_record(&mut self, record: &[u8], is_root: bool) -> Result<(), Error> {

@@ -173,7 +173,10 @@ impl Encryption {
         let mut text = Zeroizing::new(Vec::with_capacity(value.len()));
         if json::unescape(value, &mut text) && str::from_utf8(&text).is_ok_and(is_masked) {
             let field = self.cipher.policy().field(field).name();
-            let message = format!("field `{field}` holds a masked value: leave it out where it does not change");
+            let message = format!(
+                "field `{field}` holds a masked value, which would overwrite the real one: send what changes alone, as a \
+                 patch (`PATCH` with `application/merge-patch+json`)"
+            );
             return Err(Error::new(ErrorKind::Refused, message));
         }
         Ok(())
@@ -247,8 +250,9 @@ impl Visitor for Encryption {
         }
         if value == b"null" && policy.is_null_if_unreadable() && !self.is_removal(out) {
             let message = format!(
-                "field `{}` takes no `null`, which may stand for a value that could not be read: leave it out where it \
-                 does not change, or clear it by the `remove` operation of a JSON Patch",
+                "field `{}` takes no `null`, which may stand for a value that could not be read: send what changes alone, \
+                 as a patch (`PATCH` with `application/merge-patch+json`), or clear it by the `remove` operation of a JSON \
+                 Patch",
                 policy.name()
             );
             return Err(Error::new(ErrorKind::Refused, message));

@@ -104,8 +104,12 @@ impl Keyring {
         let entry = self.known(id)?;
         if entry.scans_missing() > 0 {
             let found = entry.clean_scans.len();
-            let message = format!("cannot forget key {id} after {found} clean scans: it takes {SCANS_NEEDED}");
-            return Err(self.too_early(&format!("{message}, so that nothing is lost that somebody needs")));
+            let message = format!(
+                "cannot forget key {id} yet: it takes {SCANS_NEEDED} clean scans (recorded so far: {found}), which show that \
+                 no token needs it. No scan counts what an index key is needed for: once every index is made anew, end it by \
+                 `forget_with_everything_under_it`"
+            );
+            return Err(self.too_early(&message));
         }
         let rehearsal = self.timing().rehearsal;
         let earliest = entry.changed.after(rehearsal);

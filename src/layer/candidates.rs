@@ -27,8 +27,11 @@ impl Candidates {
     /// Keeps a piece, and returns its length.
     pub(super) fn hold(&mut self, piece: &[u8], limits: Limits, received: u64) -> Result<usize, Error> {
         if received > limits.whole {
-            let message = "the response to a lookup by a truncated index is longer than a body that is held whole: \
-                           return fewer candidates, lengthen the index, or raise `whole_body_limit`";
+            let message = format!(
+                "the response to a lookup by a truncated index is longer than the {} bytes that are held whole: return \
+                 fewer candidates, lengthen the index, or raise `FieldEncryptionLayer::whole_body_limit`",
+                limits.whole
+            );
             return Err(Error::new(ErrorKind::Service, message));
         }
         self.held.extend_from_slice(piece);

@@ -183,7 +183,8 @@ where
 fn unreadable<S, F, B: Body, R: Body>(error: Error) -> Stage<S, F, B, R> {
     let error = match error.kind() {
         ErrorKind::Malformed | ErrorKind::TooLarge => {
-            Error::new(ErrorKind::Service, "the service's response cannot be opened").with_source(error)
+            Error::new(ErrorKind::Service, format!("the service's response cannot be opened: {error}"))
+                .with_source(error)
         }
         _ => error,
     };

@@ -236,7 +236,10 @@ where
                 let streaming = Streaming::new(body, flow, *limits, fault.clone());
                 Ok(FieldBody::streaming(streaming))
             }
-            _ => Err(Error::new(ErrorKind::TooLarge, "the body is longer than one that is held whole")),
+            _ => Err(Error::new(
+                ErrorKind::TooLarge,
+                "the body is longer than one that is held whole (`whole_body_limit`)",
+            )),
         }
     }
 }

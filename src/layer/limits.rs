@@ -21,7 +21,7 @@ impl Limits {
     pub(super) fn check(&self, received: u64) -> Result<(), Error> {
         match self.longest {
             Some(longest) if received > longest => {
-                Err(Error::new(ErrorKind::TooLarge, format!("the body is longer than {longest} bytes")))
+                Err(Error::new(ErrorKind::TooLarge, format!("the body is longer than {longest} bytes (`body_limit`)")))
             }
             _ => Ok(()),
         }
@@ -32,11 +32,13 @@ impl Limits {
         usize::try_from(self.whole.max(WHOLE).saturating_mul(GROWTH)).unwrap_or(usize::MAX)
     }
 
-    /// A JSON Patch and a form are only understood whole.
+    /// A JSON Patch is only understood whole, and so is a form.
     pub(super) fn check_held(&self, received: u64) -> Result<(), Error> {
         if received > self.whole {
-            let message = "a JSON Patch or form is longer than a body that is held whole: send less, or raise \
-                           `whole_body_limit`";
+            let limit = self.whole;
+            let message = format!(
+                "a JSON Patch or a form is longer than the {limit} bytes that are held whole (`whole_body_limit`)"
+            );
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         Ok(())

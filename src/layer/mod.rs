@@ -177,7 +177,7 @@
 //! A stored token that does not open, or whose key is gone, fails the response that it stands in, a list of a thousand
 //! records too. Where [`Field::null_if_unreadable`](crate::Field::null_if_unreadable) says so, it is shown as `null`
 //! instead, and told to the audit. A request that holds `null` at such a field is refused with 422, since the value may yet
-//! be restored: leave the member out, or clear it by the `remove` operation of a JSON Patch.
+//! be restored: send what changes alone, as a patch, or clear it by the `remove` operation of a JSON Patch.
 //!
 //! # Tokens from outside
 //!
@@ -200,6 +200,7 @@
 //! | 422 | `token_submitted` | the request holds a token; also an audit event |
 //! | 422 | `invalid` | a value does not keep to the [rules](crate::Field::validate) of its field, which the detail names |
 //! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries and lookups, tunnels, values that cannot be read |
+//! | 500 | `misconfigured` | the request lacks the `Tenant` that the layer was told to go by, or has one, or a `Reveal`, that it was not told of |
 //! | 500 | `unreadable` | a stored value does not open and is not shown as `null`, or is not encrypted |
 //! | 502 | `service` | the service's response cannot be looked into |
 //! | 503 | `keys_unavailable` | a key is missing, or all of a tenant, the keyring was not read for longer than its lease, or a request took longer than its timing allows; with `Retry-After` |

@@ -25,6 +25,7 @@ pub(super) fn response(error: &Error) -> Response<Bytes> {
     // A sender learns what was wrong with what it sent. What is wrong behind the layer is the operator's to know, and
     // sounds the same whatever it is.
     let detail = match status {
+        _ if error.kind() == ErrorKind::Policy => "The service is not set up for this request.",
         StatusCode::INTERNAL_SERVER_ERROR => "A protected value cannot be read.",
         StatusCode::BAD_GATEWAY => "The service gave an answer that cannot be read.",
         StatusCode::SERVICE_UNAVAILABLE => "Protected values cannot be read or written at the moment.",
@@ -64,12 +65,12 @@ fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::KeyUnavailable | ErrorKind::KeyService | ErrorKind::Randomness => {
             (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable")
         }
+        ErrorKind::Policy => (StatusCode::INTERNAL_SERVER_ERROR, "misconfigured"),
         ErrorKind::Decryption
         | ErrorKind::NotEncrypted
         | ErrorKind::Keyring
         | ErrorKind::Database
         | ErrorKind::TooEarly
-        | ErrorKind::Policy
         | ErrorKind::InvalidValue => (StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
     }
 }

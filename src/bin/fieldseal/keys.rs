@@ -196,7 +196,8 @@ fn check_evidence(keyring: &Keyring, key: KeyId) -> Result<(), Failure> {
     let earliest = keyring.scannable_at(key)?.map(|moment| format!(" from {moment} on")).unwrap_or_default();
     Err(Failure::Failed(format!(
         "cannot disable key {key}: {} clean scans are missing, which count{earliest}, and what is still stored under it \
-         could not be read meanwhile; re-encrypt and scan for it, or disable it all the same with --without-scans",
+         could not be read meanwhile; re-encrypt and scan for it, or disable it all the same with --without-scans, as an \
+         index key, which no scan counts",
         entry.scans_missing()
     )))
 }
