@@ -698,4 +698,62 @@ tag = "email"
             assert!(message.contains(said), "{rules}: {message}");
         }
     }
+
+    #[test]
+    fn a_normal_form_of_the_applications_own_is_found_by_its_name() {
+        use fieldseal::policy::Normalizer;
+
+        let plate = |version, suffix: &'static str| {
+            Normalizer::custom("plate", version, move |text| Some(text.replace(' ', "") + suffix)).unwrap()
+        };
+        let text = "collection = \"c\"\n[fields.plate]\ntag = \"text\"\nindex = { normal_form = \"custom:plate\" }\n\
+                    validate = { canonical = \"custom:plate\" }\n[fields.town]\ntag = \"text\"\n[compound_indexes]\n\
+                    both = [{ field = \"plate\", normal_form = \"custom:plate\" }, { field = \"town\", normal_form = \"exact\" }]\n";
+        let other = Normalizer::custom("other", 1, |_| None).unwrap();
+        let policy = Policy::from_toml_with(text, &[other.clone(), plate(2, "!")]).unwrap();
+        let keys = |byte| Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[byte; 32])));
+        let cipher = FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap();
+        let stored = cipher.encrypt_json(br#"{"plate":"SBA 1","town":"Bedok"}"#).unwrap();
+        assert_eq!(cipher.decrypt_json(&stored).unwrap(), br#"{"plate":"SBA1!","town":"Bedok"}"#);
+        let stored = String::from_utf8(stored).unwrap();
+        assert!(stored.contains("\"plate_index\":") && stored.contains("\"both\":"), "{stored}");
+
+        for (normalizers, said) in [
+            (&[][..], "line 9: the normal form `custom:plate` is a function"),
+            (&[other][..], "give it to `Policy::from_toml_with`"),
+            (&[plate(1, ""), plate(2, "")][..], "line 9: there are several normal forms `custom:plate`"),
+        ] {
+            let message = Policy::from_toml_with(text, normalizers).unwrap_err().to_string();
+            assert!(message.contains(said), "{message}");
+        }
+    }
+
+    #[cfg(feature = "normal-forms")]
+    #[test]
+    fn an_email_is_read_with_what_its_index_ignores() {
+        let text = |form: &str| {
+            format!(
+                "collection = \"c\"\n\n[fields.email]\ntag = \"email\"\n\n[fields.email.index]\nnormal_form = \"{form}\"\n"
+            )
+        };
+        for (form, written) in [
+            ("email", "email"),
+            ("email:ignore_case", "email:ignore_case"),
+            ("email:ignore_subaddress+ignore_dots+ignore_case", "email:ignore_case+ignore_dots+ignore_subaddress"),
+            ("phone:SG", "phone:SG"),
+        ] {
+            let policy = Policy::from_toml(&text(form)).unwrap();
+            assert_eq!(policy.to_toml().unwrap(), text(written));
+        }
+        let keys = |byte| Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[byte; 32])));
+        let policy = Policy::from_toml(&text("email:ignore_case")).unwrap();
+        let cipher = FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap();
+        let index = |text: &str| cipher.blind_index("email", text).unwrap();
+        assert_eq!(index("Wei.Ming@example.sg"), index("wei.ming@EXAMPLE.sg"));
+        assert_ne!(index("wei.ming@example.sg"), index("weiming@example.sg"));
+        for form in ["email:", "email:ignore_spaces", "email:ignore_case+", "email:ignore_case,ignore_dots"] {
+            let message = Policy::from_toml(&text(form)).unwrap_err().to_string();
+            assert!(message.contains("behind the colon stand ignore_case"), "{message}");
+        }
+    }
 }

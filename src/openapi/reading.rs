@@ -106,7 +106,7 @@ fn build(collection: &str, described: &[Described], settings: Settings, place: &
         builder = builder.bind_records(record.binding());
     }
     for (name, parts) in compound_indexes {
-        builder = builder.compound_index(PartEntry::index(name, parts).map_err(|problem| fault(place, &problem))?);
+        builder = builder.compound_index(PartEntry::index(name, parts, &[]).map_err(|problem| fault(place, &problem))?);
     }
     let with_paths = |write: fn(&Path) -> String| {
         let fields = fields.iter().zip(described).map(|(field, described)| match field.paths() {

@@ -95,7 +95,7 @@ impl Tagging {
         let entry: FieldEntry<Json> = serde_json::from_value(Value::Object(self.entry.clone()))
             .map_err(|error| fault(pointer, &format!("`{X_PII}`: {error}")))?;
         let own = |tag: &str| settings.tags.get(tag).map(TagEntry::minimum);
-        let field = entry.into_field(name, own);
+        let field = entry.into_field(name, own, &[]);
         field.map(|(field, _)| field).map_err(|(message, ())| fault(pointer, &message))
     }
 

@@ -9,6 +9,7 @@ use super::entry_rules::{self, IndexEntry, ValidationEntry};
 use super::field::Field;
 use super::record_binding::RecordBinding;
 use super::tag::Tag;
+use crate::text::Normalizer;
 use crate::timestamp::Timestamp;
 
 /// A format in which policies are written.
@@ -70,11 +71,12 @@ pub(super) fn is_false(value: &bool) -> bool {
 
 impl<F: Format> FieldEntry<F> {
     /// Makes the field called `name`, with the marks of its paths; or says what is wrong and where. `own` finds a tag that
-    /// the file declares, and what its values are padded to.
+    /// the file declares, and what its values are padded to. `forms` are normal forms of the application's own.
     pub(crate) fn into_field(
         self,
         name: &str,
         own: impl Fn(&str) -> Option<Option<usize>>,
+        forms: &[Normalizer],
     ) -> Result<(Field, Vec<F::Mark>), Misfit<F>> {
         let Self { tag, paths, pad_to, encrypt_null, null_if_unreadable, allow_plaintext_until, index, validate, mask } =
             self;
@@ -106,11 +108,11 @@ impl<F: Format> FieldEntry<F> {
         }
         if let Some(index) = index {
             let (index, mark) = F::take(index);
-            field = index.add_to(field).map_err(|message| fault(mark, &message))?;
+            field = index.add_to(field, forms).map_err(|message| fault(mark, &message))?;
         }
         if let Some(validation) = validate {
             let (validation, mark) = F::take(validation);
-            field = validation.add_to(field).map_err(|message| fault(mark, &message))?;
+            field = validation.add_to(field, forms).map_err(|message| fault(mark, &message))?;
         }
         if let Some(mask) = mask {
             let (label, mark) = F::take(mask);
@@ -234,9 +236,9 @@ pub(crate) struct PartEntry {
 
 impl PartEntry {
     /// Makes the index called `name`.
-    pub(crate) fn index(name: String, parts: Vec<Self>) -> Result<CompoundIndex, String> {
+    pub(crate) fn index(name: String, parts: Vec<Self>, forms: &[Normalizer]) -> Result<CompoundIndex, String> {
         parts.into_iter().try_fold(CompoundIndex::new(name), |index, Self { field, normal_form }| {
-            Ok(index.part(field, entry_rules::normalizer(&normal_form)?))
+            Ok(index.part(field, entry_rules::normalizer(&normal_form, forms)?))
         })
     }
 

@@ -44,9 +44,9 @@ pub(crate) struct ValidationEntry {
 
 impl IndexEntry {
     /// Adds the index to `field`, or says what is wrong with it.
-    pub(super) fn add_to(self, field: Field) -> Result<Field, String> {
+    pub(super) fn add_to(self, field: Field, own: &[Normalizer]) -> Result<Field, String> {
         let Self { normal_form, name, bits, classes, accept_frequency_leak } = self;
-        let normalizer = normalizer(&normal_form)?;
+        let normalizer = normalizer(&normal_form, own)?;
         let mut index = match bits {
             Some(bits) => BlindIndex::truncated(normalizer, bits),
             None => BlindIndex::new(normalizer),
@@ -75,7 +75,7 @@ impl IndexEntry {
 
 impl ValidationEntry {
     /// Adds the rules to `field`, the cheapest first, or says what is wrong with them.
-    pub(super) fn add_to(self, field: Field) -> Result<Field, String> {
+    pub(super) fn add_to(self, field: Field, own: &[Normalizer]) -> Result<Field, String> {
         let Self { required, plain_text, one_script_per_word, min_length, max_length, normal_form, canonical } = self;
         let mut validation = Validation::new();
         if required {
@@ -94,10 +94,10 @@ impl ValidationEntry {
             validation = with_one_script_per_word(validation)?;
         }
         if let Some(form) = normal_form {
-            validation = validation.normal_form(normalizer(&form)?);
+            validation = validation.normal_form(normalizer(&form, own)?);
         }
         if let Some(form) = canonical {
-            validation = validation.canonical(normalizer(&form)?);
+            validation = validation.canonical(normalizer(&form, own)?);
         }
         Ok(field.validate(validation))
     }
@@ -154,13 +154,22 @@ pub(super) fn mask(name: &str) -> Result<Mask, String> {
 /// The name by which [`normalizer`] finds this normal form.
 pub(super) fn normal_form(wanted: &Normalizer) -> Result<String, String> {
     let name = wanted.id().split_once('@').map_or(wanted.id(), |(name, _)| name);
-    match normalizer(name) {
+    match normalizer(name, &[]) {
         Ok(found) if found.id() == wanted.id() => Ok(name.to_owned()),
         _ => Err(format!("has the normal form `{}`, which no file can describe", wanted.id())),
     }
 }
 
-/// Finds a normal form by its name.
-pub(super) fn normalizer(name: &str) -> Result<Normalizer, String> {
-    Normalizer::by_name(name).map_err(|error| error.to_string())
+/// Finds a normal form by its name: one of the application's `own`, which begin with `custom:`, or one that is known.
+pub(super) fn normalizer(name: &str, own: &[Normalizer]) -> Result<Normalizer, String> {
+    if !name.starts_with("custom:") {
+        return Normalizer::by_name(name).map_err(|error| error.to_string());
+    }
+    let called = |normalizer: &&Normalizer| normalizer.id().split_once('@').is_some_and(|(id, _)| id == name);
+    let mut found = own.iter().filter(called);
+    match (found.next(), found.next()) {
+        (Some(normalizer), None) => Ok(normalizer.clone()),
+        (Some(_), Some(_)) => Err(format!("there are several normal forms `{name}`: give one version of it")),
+        (None, _) => Err(format!("the normal form `{name}` is a function: give it to `Policy::from_toml_with`")),
+    }
 }

@@ -12,6 +12,7 @@ use super::lint::{self, Place};
 use super::policy::Policy;
 use super::tag::Tag;
 use crate::error::{Error, ErrorKind};
+use crate::text::Normalizer;
 use crate::timestamp::Timestamp;
 
 /// TOML tells where each part stands.
@@ -77,7 +78,8 @@ fn in_order<S: Serializer>(fields: &[(&str, FieldEntry<Toml>)], serializer: S) -
 }
 
 impl Policy {
-    /// Reads a policy from TOML.
+    /// Reads a policy from TOML. Normal forms are those of [`Normalizer::by_name`], such as `email:ignore_case` and
+    /// `phone:SG`.
     ///
     /// # Errors
     ///
@@ -120,6 +122,39 @@ impl Policy {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, Error> {
+        Self::from_toml_with(text, &[])
+    }
+
+    /// Reads a policy from TOML, in which `custom:NAME` is the normal form of that name among `normalizers`, functions of
+    /// your own.
+    ///
+    /// The file says no version, so that of the function is the one that values are indexed by.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_toml`](Self::from_toml), and where two of `normalizers` have the name that is asked for.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::Policy;
+    /// use fieldseal::policy::Normalizer;
+    ///
+    /// let plate = Normalizer::custom("plate", 1, |text| Some(text.replace(' ', "").to_ascii_uppercase()))?;
+    /// let policy = Policy::from_toml_with(
+    ///     r#"
+    ///     collection = "cars"
+    ///
+    ///     [fields.plate]
+    ///     tag = "national_id"
+    ///     index = { normal_form = "custom:plate" }
+    /// "#,
+    ///     &[plate],
+    /// )?;
+    /// assert_eq!(policy.fields()[0].index_name().as_deref(), Some("plate_index"));
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn from_toml_with(text: &str, normalizers: &[Normalizer]) -> Result<Self, Error> {
         let document: Document =
             toml::from_str(text).map_err(|error| error_at(text, error.span().unwrap_or(0..0), error.message()))?;
         let Document { collection, fresh_prefix_per_field, record, compound_indexes, tags, fields } = document;
@@ -133,7 +168,7 @@ impl Policy {
         }
         for (name, parts) in compound_indexes {
             let span = parts.span();
-            let index = PartEntry::index(name, parts.into_inner());
+            let index = PartEntry::index(name, parts.into_inner(), normalizers);
             builder = builder.compound_index(index.map_err(|problem| error_at(text, span, &problem))?);
         }
         for (name, TagEntry { pad_to }) in &tags {
@@ -153,7 +188,7 @@ impl Policy {
         for (name, entry) in fields {
             let span = name.span();
             let own = |tag: &str| tags.get(tag).map(TagEntry::minimum);
-            let field = entry.into_field(name.get_ref(), own);
+            let field = entry.into_field(name.get_ref(), own, normalizers);
             let (field, paths) = field.map_err(|(message, span)| error_at(text, span, &message))?;
             spans.push((span, paths));
             builder = builder.field(field);

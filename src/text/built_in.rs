@@ -203,6 +203,22 @@ impl Normalizer {
         Ok(Self::built_in(BuiltIn::Text))
     }
 
+    /// Finds a normalizer of email addresses by what it ignores, in any order.
+    pub(super) fn email_by_options(options: &str) -> Result<Self, Error> {
+        options.split('+').try_fold(Self::email()?, |email, option| match option {
+            "ignore_case" => email.ignore_case(),
+            "ignore_dots" => email.ignore_dots(),
+            "ignore_subaddress" => email.ignore_subaddress(),
+            _ => {
+                let message = format!(
+                    "there is no normal form `email:{options}`; behind the colon stand ignore_case, ignore_dots and \
+                     ignore_subaddress, joined by `+`"
+                );
+                Err(Error::new(ErrorKind::Policy, message))
+            }
+        })
+    }
+
     fn email_with(self, choose: impl FnOnce(&mut Leniency)) -> Result<Self, Error> {
         let Form::BuiltIn(BuiltIn::Email(mut leniency)) = self.form else {
             return Err(Error::new(ErrorKind::Policy, format!("`{}` does not normalize email addresses", self.id())));

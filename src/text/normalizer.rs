@@ -62,7 +62,8 @@ impl Normalizer {
     }
 
     /// Finds a normalizer by its name, without its version: `exact`, and with the feature `normal-forms` also `email`,
-    /// `name`, `text`, and `phone:SG` or another region.
+    /// `name`, `text`, and `phone:SG` or another region. What is ignored in emails stands behind a colon:
+    /// `email:ignore_case`, `email:ignore_case+ignore_dots+ignore_subaddress`.
     ///
     /// # Errors
     ///
@@ -86,7 +87,10 @@ impl Normalizer {
             None if name == "name" => return Self::name(),
             None if name == "text" => return Self::text(),
             Some(("phone", region)) => return Self::phone(region),
-            _ => format!("there is no normal form `{name}`; use exact, email, phone:SG, name or text"),
+            Some(("email", options)) => return Self::email_by_options(options),
+            _ => {
+                format!("there is no normal form `{name}`; use exact, email, email:ignore_case, phone:SG, name or text")
+            }
         };
         #[cfg(not(feature = "normal-forms"))]
         let message = format!(
