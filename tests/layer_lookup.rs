@@ -98,6 +98,38 @@ async fn what_cannot_be_asked_is_refused() {
 }
 
 #[tokio::test]
+async fn a_parameter_by_another_name_asks_for_the_field_that_it_stands_for() {
+    let policy = Policy::builder("customers")
+        .field(Field::new("phone", Tag::Phone).parameter("mobile_phone").blind_index(BlindIndex::new(digits())))
+        .field(Field::new("email", Tag::Email).parameter("contact"))
+        .build()
+        .unwrap();
+    let cipher = FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap();
+    let index = cipher.lookup("phone", "6591234567").unwrap().terms()[0].clone();
+    let recorder = Recorder::echoing();
+    let server = Server::hyper(FieldEncryptionLayer::new(cipher).unwrap(), &recorder).await;
+    for (query, seen) in [
+        ("mobile_phone=6591234567", format!("phone_index={index}")),
+        ("a=1&mobilePhone=65%209123%204567", format!("a=1&phone_index={index}")),
+        ("phone=6591234567", format!("phone_index={index}")),
+        // Other words around a name make it another one.
+        ("phone_number=6591234567&contacts=a", "phone_number=6591234567&contacts=a".to_owned()),
+    ] {
+        assert_eq!(server.get(&format!("/customers?{query}")).await.status, 200, "{query}");
+        let uri = recorder.received().pop().unwrap().uri;
+        assert_eq!(uri.query(), Some(&*seen), "{query}");
+    }
+    for (query, said) in [
+        ("mobile_phone=1&phone=1", "`phone` is asked for twice"),
+        ("customer[mobilePhone]=1", "only be searched as `phone=`"),
+        ("contact=a", "`email`, which cannot be searched"),
+    ] {
+        let detail = server.get(&format!("/customers?{query}")).await.refusal(422, "refused");
+        assert!(detail.contains(said), "{query}: {detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_segment_of_the_path_becomes_the_index() {
     let index = term("6591234567");
     for path in ["+65 9123-4567", "%2B6591234567", "%36591234567"] {
@@ -288,6 +320,19 @@ async fn a_customer_is_found_by_her_number_and_shown_without_the_index() {
     for target in ["/customers?phone=%2B6591234567", "/customers/by-phone/65%209123%204567"] {
         let reply = server.send(server.request("GET", target).body(Body::empty()).unwrap()).await;
         assert_eq!(reply.text(), shown);
+    }
+}
+
+#[tokio::test]
+async fn around_or_below_a_nested_router_paths_are_those_that_the_layer_sees() {
+    let routes = || Router::new().route("/by-phone/{index}", get(|Path(index): Path<String>| async { index }));
+    let layer = |path: &str| FieldEncryptionLayer::new(cipher()).unwrap().lookup_path(path).unwrap();
+    let around = layer("/api/by-phone/{phone}").layer(Router::new().nest("/api", routes()));
+    let below = Router::new().nest_service("/api", layer("/by-phone/{phone}").layer(routes()));
+    let index = term("6591234567");
+    for router in [Router::new().fallback_service(around), below] {
+        let reply = Server::router(router).await.get("/api/by-phone/+65-9123-4567").await;
+        assert_eq!(reply.text(), index);
     }
 }
 

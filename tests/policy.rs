@@ -188,6 +188,22 @@ fn padding_is_a_power_of_two_from_32_to_4096() {
 }
 
 #[test]
+fn a_parameter_is_that_of_one_field() {
+    let with = |name: &str| {
+        let phone = Field::new("phone", Tag::Phone).path("$.mobile");
+        let email = Field::new("email", Tag::Email).parameter("e-mail").parameter(name);
+        Policy::builder("customers").field(phone).field(email).build()
+    };
+    with("contact").unwrap();
+    with("Email").unwrap();
+    for (name, said) in [("", "is empty"), ("Phone", "another field"), ("mobile", "another field"), ("a\0", "control")]
+    {
+        let message = with(name).unwrap_err().to_string();
+        assert!(message.starts_with("field `email`: the name of a parameter ") && message.contains(said), "{message}");
+    }
+}
+
+#[test]
 fn what_encryption_is_wrong_for_is_refused_by_name_and_by_path() {
     let passwords = [
         "password",
@@ -751,6 +767,9 @@ tag = "email"
         let index = |text: &str| cipher.blind_index("email", text).unwrap();
         assert_eq!(index("Wei.Ming@example.sg"), index("wei.ming@EXAMPLE.sg"));
         assert_ne!(index("wei.ming@example.sg"), index("weiming@example.sg"));
+        let parameters =
+            "collection = \"c\"\n\n[fields.email]\ntag = \"email\"\nparameters = [\"contact\", \"login\"]\n";
+        assert_eq!(Policy::from_toml(parameters).unwrap().to_toml().unwrap(), parameters);
         for form in ["email:", "email:ignore_spaces", "email:ignore_case+", "email:ignore_case,ignore_dots"] {
             let message = Policy::from_toml(&text(form)).unwrap_err().to_string();
             assert!(message.contains("behind the colon stand ignore_case"), "{message}");

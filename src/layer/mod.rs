@@ -139,7 +139,8 @@
 //!
 //! A parameter that is called like a tagged field or the last name of its paths, in any case and style, alone or within
 //! a name such as `customer[phone]`, is refused with 422: storage holds tokens, so nothing would be found, and the value
-//! would pass inward. Values under other names and in the path are not looked at.
+//! would pass inward. Values under other names, such as `phone_number` where the field is `phone`, and in the path are not
+//! looked at; [`Field::parameter`](crate::Field::parameter) names them.
 //!
 //! Where the field has a [blind index](crate::Field::blind_index), `?phone=…` becomes `?phone_index=…`: the service, its
 //! logs and the database see indexes, one or several separated by commas, and a row matches that has any of them. A field

@@ -45,6 +45,8 @@ pub(crate) struct FieldEntry<F: Format> {
     tag: F::At<String>,
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     paths: Vec<F::At<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pad_to: Option<usize>,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -78,8 +80,18 @@ impl<F: Format> FieldEntry<F> {
         own: impl Fn(&str) -> Option<Option<usize>>,
         forms: &[Normalizer],
     ) -> Result<(Field, Vec<F::Mark>), Misfit<F>> {
-        let Self { tag, paths, pad_to, encrypt_null, null_if_unreadable, allow_plaintext_until, index, validate, mask } =
-            self;
+        let Self {
+            tag,
+            paths,
+            parameters,
+            pad_to,
+            encrypt_null,
+            null_if_unreadable,
+            allow_plaintext_until,
+            index,
+            validate,
+            mask,
+        } = self;
         let fault = |mark, message: &str| (format!("field `{name}`: {message}"), mark);
         let (tag, place) = F::take(tag);
         let own = own(&tag);
@@ -119,6 +131,7 @@ impl<F: Format> FieldEntry<F> {
             field = field.mask(entry_rules::mask(&label).map_err(|message| fault(mark, &message))?);
         }
         let (paths, marks): (Vec<_>, Vec<_>) = paths.into_iter().map(F::take).unzip();
+        let field = parameters.into_iter().fold(field, Field::parameter);
         Ok((paths.into_iter().fold(field, Field::path), marks))
     }
 
@@ -133,6 +146,7 @@ impl<F: Format> FieldEntry<F> {
             name,
             tag,
             paths,
+            parameters,
             minimum,
             encrypt_null,
             null_if_unreadable,
@@ -153,6 +167,7 @@ impl<F: Format> FieldEntry<F> {
         Ok(Self {
             tag: F::put(tag.name().to_owned()),
             paths: if is_default_path { Vec::new() } else { paths.iter().cloned().map(F::put).collect() },
+            parameters: parameters.clone(),
             pad_to: (*minimum != tag.minimum()).then_some(*minimum),
             encrypt_null: *encrypt_null,
             null_if_unreadable: *null_if_unreadable,

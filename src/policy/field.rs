@@ -33,6 +33,7 @@ pub struct Field {
     pub(super) name: String,
     pub(super) tag: Tag,
     pub(super) paths: Vec<String>,
+    pub(super) parameters: Vec<String>,
     pub(super) minimum: usize,
     pub(super) encrypt_null: bool,
     pub(super) null_if_unreadable: bool,
@@ -51,6 +52,7 @@ impl Field {
             name,
             tag,
             paths,
+            parameters: Vec::new(),
             minimum,
             encrypt_null: false,
             null_if_unreadable: false,
@@ -65,6 +67,25 @@ impl Field {
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.paths.push(path.into());
+        self
+    }
+
+    /// Says that a query parameter, or a member of a form, called `name` asks for this field, as one called like the field
+    /// or the last name of its paths does: in any case and style, so that `mobile_phone` is also `mobilePhone`. A name that
+    /// only looks like these, or holds them with other words, asks for nothing, and passes as it is.
+    ///
+    /// Names are found by it in queries, in descriptions of APIs and in logs. Members of documents are found by paths alone.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::{Field, Tag};
+    ///
+    /// let phone = Field::new("phone", Tag::Phone).parameter("mobile").parameter("phone_number");
+    /// ```
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>) -> Self {
+        self.parameters.push(name.into());
         self
     }
 

@@ -97,7 +97,8 @@ pub(super) fn check(
     // The name of a field is worth more than that of a path, and overwrites it.
     let called = last_names
         .chain((0..).zip(fields).map(|(index, field)| (plain_name(&field.name).into_owned(), FieldIndex(index))));
-    let called = called.collect();
+    let mut called = called.collect();
+    add_parameters(fields, &mut called)?;
     if let Some(records) = records {
         record_places(records, &mut paths).map_err(|message| Fault { place: Place::Collection, message })?;
         places.resize(paths.len(), Place::Collection);
@@ -146,6 +147,26 @@ pub(super) fn check(
         return fault(Place::Collection, format!("`{member}` tells records apart, and a wildcard encrypts it"));
     }
     Ok(Checked { automaton, called, indexed, parts })
+}
+
+/// Adds what query parameters call the fields beside their names.
+fn add_parameters(fields: &[Field], called: &mut HashMap<String, FieldIndex>) -> Result<(), Fault> {
+    for (number, field) in (0..).zip(fields) {
+        for parameter in &field.parameters {
+            let fault = |problem: String| {
+                let message = format!("field `{}`: the name of a parameter {problem}", field.name);
+                Err(Fault { place: Place::Field(number.into()), message })
+            };
+            if let Some(problem) = name_problem(parameter) {
+                return fault(problem.to_owned());
+            }
+            let other = called.insert(plain_name(parameter).into_owned(), FieldIndex(number));
+            if other.is_some_and(|other| other.0 != number) {
+                return fault(format!("is that of another field or of an index: `{parameter}`"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Adds the places of blind indexes to the paths: beside the members that they are of.

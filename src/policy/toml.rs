@@ -98,6 +98,7 @@ impl Policy {
     ///     [fields.phone]
     ///     tag = "phone"
     ///     paths = ["$..phone"]
+    ///     parameters = ["mobile"] # what queries call it, too
     ///
     ///     [fields.member_no]
     ///     tag = "national_id"

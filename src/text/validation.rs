@@ -124,7 +124,7 @@ impl Validation {
     }
 
     /// Refuses a text that is blank or has no such normal form, and stores the normal form: `+6591234567` for
-    /// `9123 4567`. How the value was written is lost.
+    /// `9123 4567`. How the value was written is lost: who sees it, plain or masked, sees the normal form.
     ///
     /// # Example
     ///
