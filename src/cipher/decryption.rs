@@ -126,8 +126,6 @@ impl Decryption {
     /// Says of which field a value does not open, and what is known of its record: neither the value nor the id.
     fn in_place(&self, field: FieldIndex, error: &Error) -> Error {
         let policy = self.policy();
-        let (own, collection) = (policy.field(field), policy.collection());
-        let (name, paths) = (own.name(), own.paths().join(", "));
         let owner = policy.record_binding().map(|binding| (binding.member(), self.records.owner()));
         let problem = match (error.kind(), owner) {
             (ErrorKind::Decryption, Some((_, None))) => {
@@ -147,7 +145,8 @@ impl Decryption {
             (ErrorKind::Decryption, None) => "does not open in this place".to_owned(),
             _ => format!("does not open: {error}"),
         };
-        let message = format!("the stored value of `{name}` ({paths}) in `{collection}` {problem}");
+        let (field, collection) = (policy.field(field).told(), policy.collection());
+        let message = format!("the stored value of {field} in `{collection}` {problem}");
         Error::new(error.kind(), message)
     }
 

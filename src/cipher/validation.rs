@@ -50,8 +50,7 @@ impl Encryption {
     }
 
     fn invalid(&self, field: FieldIndex, reason: &str) -> Error {
-        let field = self.policy().field(field);
-        let paths = field.paths().join(", ");
-        Error::new(ErrorKind::Validation, format!("the value of `{}` ({paths}) {reason}", field.name()))
+        let field = self.policy().field(field).told();
+        Error::new(ErrorKind::Validation, format!("the value of {field} {reason}"))
     }
 }

@@ -212,6 +212,16 @@ impl Field {
         &self.paths
     }
 
+    /// The name as a message tells it, with the paths unless they say the same.
+    pub(crate) fn told(&self) -> String {
+        let Self { name, paths, .. } = self;
+        if *paths == [Self::default_path(name)] {
+            format!("`{name}`")
+        } else {
+            format!("`{name}` ({})", paths.join(", "))
+        }
+    }
+
     /// The path of a field that is given none.
     pub(super) fn default_path(name: &str) -> String {
         format!("$..['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))

@@ -145,8 +145,11 @@ pub(crate) async fn a_column_of_indexes_follows_the_column_of_its_values(databas
     assert_eq!(Job::reencrypt(with(2)).run(pool().await).await.unwrap().moved(), 0);
     let without = FieldCipher::new(policy(full()), keys(1));
     assert_eq!(Job::reencrypt(table(without)).run(pool().await).await.unwrap().moved(), 0);
+    // A dry run tells how many rows have an index of another key than the primary one.
+    let left = async || Job::reencrypt(with(3)).dry_run().run(pool().await).await.unwrap().moved();
+    assert_eq!((left().await, indexes().await), (2, made(2).to_vec()));
     assert_eq!(Job::reencrypt(with(3)).run(pool().await).await.unwrap().moved(), 2);
-    assert_eq!((indexes().await, values().await), (made(3).to_vec(), stored));
+    assert_eq!((left().await, indexes().await, values().await), (0, made(3).to_vec(), stored));
     let scan = with(3).scan(pool().await).await.unwrap();
     assert_eq!((scan.rows(), scan.plaintexts().count(), scan.unreadable()), (4, 0, 0));
 
