@@ -173,7 +173,7 @@ async fn a_short_column_or_a_check_of_values_fails_loudly_and_a_unique_constrain
             let mut app = before::app(pool.clone()).await.unwrap();
             if has_layer {
                 let policy = Policy::new("customers", [("phone", Tag::Phone)]).unwrap();
-                app = app.layer(FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))));
+                app = app.layer(FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))).unwrap());
             }
             sqlx::raw_sql(AssertSqlSafe(format!("ALTER TABLE customers {alter}"))).execute(&pool).await.unwrap();
             let server = Server::router(app).await;

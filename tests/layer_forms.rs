@@ -36,7 +36,7 @@ fn cipher() -> FieldCipher {
 }
 
 fn layer() -> FieldEncryptionLayer {
-    FieldEncryptionLayer::new(cipher()).file_part("photo")
+    FieldEncryptionLayer::new(cipher()).unwrap().file_part("photo").unwrap()
 }
 
 fn index(value: &str) -> String {
@@ -154,8 +154,8 @@ fn checking() -> FieldEncryptionLayer {
         .field(Field::new("name", Tag::Name))
         .build()
         .unwrap();
-    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7)));
-    layer.reveal(Reveal::all(Shown::Masked)).file_part("photo")
+    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))).unwrap();
+    layer.reveal(Reveal::all(Shown::Masked)).file_part("photo").unwrap()
 }
 
 /// The same fields in both media types.
@@ -295,6 +295,13 @@ async fn no_way_of_writing_a_multipart_form_lets_a_value_through() {
     }
     let (status, _, detail) = seen_once(MULTIPART, part("name=\"bio\"", &"9".repeat(70_000)) + END).await;
     assert!(status == 413 && detail.contains("whole_body_limit"), "{status} {detail}");
+}
+
+#[test]
+fn a_part_that_is_a_field_or_nothing_cannot_be_a_file() {
+    for name in ["phone", "other_phones", "phone_index", "customer[phone]", "Phone", ""] {
+        assert!(FieldEncryptionLayer::new(cipher()).unwrap().file_part(name).is_err(), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ pub(crate) async fn app(pool: PgPool) -> Result<Router, BoxError> {
     Ok(Router::new()
         .route("/customers", get(list).post(create))
         .route("/customers/{id}", get(read).put(update).delete(delete))
-        .layer(FieldEncryptionLayer::new(FieldCipher::new(policy, keys)))
+        .layer(FieldEncryptionLayer::new(FieldCipher::new(policy, keys))?)
         .with_state(pool))
 }
 

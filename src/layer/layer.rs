@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tower::Layer;
 
+use super::bodies::check_file_part;
 use super::limits::Limits;
 use super::path_pattern::PathPattern;
 use super::records::RecordPath;
@@ -273,10 +274,15 @@ impl<D> FieldEncryptionLayer<D> {
     /// refused with 415.
     ///
     /// Tagged parts must come before the first file, since files flow and are not held. A token in a file is refused.
-    pub fn file_part(mut self, name: impl Into<String>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) where `name` is that of a tagged field, or is called like one.
+    pub fn file_part(mut self, name: &str) -> Result<Self, Error> {
+        check_file_part(self.cipher.policy(), name)?;
         let files = &mut Arc::make_mut(&mut self.settings).file_parts;
-        *files = files.iter().cloned().chain([name.into()]).collect();
-        self
+        *files = files.iter().cloned().chain([name.to_owned()]).collect();
+        Ok(self)
     }
 
     /// Lets fields with a [truncated index](crate::policy::BlindIndex::truncated) be looked up through the layer, in every

@@ -1,5 +1,6 @@
 //! Where a document holds a list of records.
 
+use super::field::Field;
 use super::path::{Path, Segment, Selector};
 use super::policy::Policy;
 use crate::error::{Error, ErrorKind};
@@ -55,7 +56,7 @@ impl ListPath {
         if list == Self::root() {
             return Ok(list);
         }
-        let mut paths = truncated.flat_map(|field| field.paths()).filter_map(|path| Path::parse(path).ok());
+        let mut paths = truncated.flat_map(Field::paths).filter_map(|path| Path::parse(path).ok());
         if !paths.any(|path| list.may_hold(&path)) {
             return fault("by its paths, no field with a truncated index stands in that list");
         }

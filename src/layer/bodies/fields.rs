@@ -83,6 +83,16 @@ pub(super) fn is_free(policy: &Policy, name: &str) -> Result<bool, Error> {
     Ok(place(policy, name)?.0 == Place::Untagged && !is_id)
 }
 
+/// Refuses the name of a file that no form could send.
+pub(in super::super) fn check_file_part(policy: &Policy, name: &str) -> Result<(), Error> {
+    if !name.is_empty() && is_free(policy, name).unwrap_or(false) {
+        return Ok(());
+    }
+    let message =
+        format!("the part `{name}` cannot be a file: it has no name, or that of a protected field or a record");
+    Err(Error::new(ErrorKind::Policy, message))
+}
+
 /// A member of the document, and the fields that it is made of.
 struct Member<'s> {
     name: &'s str,

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::fields::{self, Sent, Stored};
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
-use crate::layer::searches::percent_decoded;
+use crate::percent::percent_decoded;
 use crate::secret::SecretBuffer;
 
 /// Encrypts the tagged fields of `form`, which are only what changes, if `is_change`. What is not tagged stays as it is

@@ -7,6 +7,7 @@ mod multipart;
 mod part_head;
 
 pub(super) use events::EventStream;
+pub(super) use fields::check_file_part;
 pub(super) use multipart::{Boundary, MultipartStream};
 
 use crate::cipher::{FieldCipher, JsonStream};
