@@ -22,6 +22,9 @@ const LONGEST_HEAD: usize = 8 * 1024;
 /// Longer than any token.
 const LONGEST_UNSEEN: usize = 4 << 20;
 
+/// Up to here what is left of a file is looked at again with every chunk; more of it, as it doubles.
+const LONGEST_LOOK: usize = 4096;
+
 /// What stands between parts (RFC 2046, section 5.1.1).
 #[derive(Debug)]
 pub(in super::super) struct Boundary(String);
@@ -52,8 +55,9 @@ pub(in super::super) struct MultipartStream {
     longest: usize,
     boundary: Finder<'static>,
     stage: Stage,
-    /// What has come and is not yet taken apart.
+    /// What has come, of which the first bytes are taken apart.
     held: SecretBuffer,
+    taken: usize,
     /// Up to where the boundary was looked for in it.
     searched: usize,
     texts: Vec<(PartHead, Sent)>,
@@ -70,9 +74,15 @@ enum Stage {
     Boundary,
     Head,
     Text(PartHead),
-    /// With what of it must be looked at again, since a token may have begun.
-    File(SecretBuffer),
+    File(Unseen),
     End,
+}
+
+/// What of a file must be looked at again, since a token may have begun. It is not handed on before.
+#[derive(Default)]
+struct Unseen {
+    text: SecretBuffer,
+    next_look: usize,
 }
 
 impl MultipartStream {
@@ -94,6 +104,7 @@ impl MultipartStream {
             boundary: Finder::new(&boundary.0).into_owned(),
             stage: Stage::Start,
             held,
+            taken: 0,
             searched: 0,
             texts: Vec::new(),
             texts_length: 0,
@@ -109,6 +120,7 @@ impl MultipartStream {
     pub(super) fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.held.extend_from_slice(chunk);
         while self.advance(out)? {}
+        self.held.remove_front(mem::take(&mut self.taken));
         Ok(())
     }
 
@@ -126,14 +138,14 @@ impl MultipartStream {
     fn advance(&mut self, out: &mut Vec<u8>) -> Result<bool, Error> {
         match &mut self.stage {
             Stage::Start => {
-                let (held, boundary) = (self.held.as_slice(), self.boundary.needle());
+                let (held, boundary) = (self.rest(), self.boundary.needle());
                 let length = held.len().min(boundary.len());
                 if held[..length] != boundary[..length] {
                     return Err(malformed("does not begin with its boundary"));
                 }
                 Ok(length == boundary.len() && self.go_on(length, Stage::Boundary))
             }
-            Stage::Boundary => match self.held.as_slice() {
+            Stage::Boundary => match self.rest() {
                 [b'\r', b'\n', ..] => Ok(self.go_on(2, Stage::Head)),
                 [b'-', b'-', ..] => {
                     self.encrypt(out)?;
@@ -145,15 +157,12 @@ impl MultipartStream {
                 _ => Err(malformed("has something behind a boundary")),
             },
             Stage::Head => {
-                let come = self.held.as_slice();
-                let Some(end) = memmem::find(come, b"\r\n\r\n") else {
-                    let is_short = come.len() <= LONGEST_HEAD;
-                    return if is_short {
-                        Ok(false)
-                    } else {
-                        Err(malformed("has a part whose head is longer than 8 KiB"))
-                    };
-                };
+                let come = self.rest();
+                let end = memmem::find(come, b"\r\n\r\n");
+                if end.unwrap_or(come.len()) > LONGEST_HEAD {
+                    return Err(malformed("has a part whose head is longer than 8 KiB"));
+                }
+                let Some(end) = end else { return Ok(false) };
                 let head = PartHead::parse(&come[..end])?;
                 self.cipher.refuse_token(&come[..end])?;
                 let stage = if head.is_text { Stage::Text(head) } else { self.begin_file(&head, out)? };
@@ -161,16 +170,21 @@ impl MultipartStream {
             }
             Stage::Text(_) => self.read_text(out),
             Stage::File(_) => self.pass_file(out),
-            Stage::End => match self.held.as_slice() {
+            Stage::End => match self.rest() {
                 [] | [b'\r'] | [b'\r', b'\n'] => Ok(false),
                 _ => Err(malformed("goes on behind its end")),
             },
         }
     }
 
+    /// What is not yet taken apart.
+    fn rest(&self) -> &[u8] {
+        &self.held.as_slice()[self.taken..]
+    }
+
     /// Takes `length` bytes away, and goes over to `stage`.
     fn go_on(&mut self, length: usize, stage: Stage) -> bool {
-        self.held.remove_front(length);
+        self.taken += length;
         self.searched = 0;
         self.stage = stage;
         true
@@ -178,7 +192,7 @@ impl MultipartStream {
 
     /// Returns how much comes before the next boundary, or else how much surely does, and whether it is there.
     fn before_boundary(&mut self) -> (usize, bool) {
-        let held = self.held.as_slice();
+        let held = self.rest();
         if let Some(place) = self.boundary.find(&held[self.searched..]) {
             return (self.searched + place, true);
         }
@@ -196,7 +210,7 @@ impl MultipartStream {
         if !is_whole {
             return Ok(false);
         }
-        let text = &self.held.as_slice()[..length];
+        let text = &self.rest()[..length];
         let text = str::from_utf8(text).map_err(|_| malformed("has a part of text that is not in UTF-8"))?;
         let value = Zeroizing::new(text.to_owned());
         let length = length + self.boundary.needle().len();
@@ -230,26 +244,30 @@ impl MultipartStream {
         }
         self.encrypt(out)?;
         self.write_part(&head.lines, "", out);
-        Ok(Stage::File(SecretBuffer::default()))
+        Ok(Stage::File(Unseen::default()))
     }
 
     /// Hands a piece of a file on.
     fn pass_file(&mut self, out: &mut Vec<u8>) -> Result<bool, Error> {
         let (length, is_whole) = self.before_boundary();
+        let held = &self.held.as_slice()[self.taken..];
         let Stage::File(unseen) = &mut self.stage else { return Ok(true) };
-        let piece = &self.held.as_slice()[..length];
-        unseen.extend_from_slice(piece);
-        let seen = if is_whole { unseen.len() } else { token_search::unfinished(unseen.as_slice()) };
-        self.cipher.refuse_token(&unseen.as_slice()[..seen])?;
-        unseen.remove_front(seen);
-        if unseen.len() > LONGEST_UNSEEN {
+        let Unseen { text, next_look } = unseen;
+        text.extend_from_slice(&held[..length]);
+        if is_whole || text.len() >= *next_look {
+            let seen = if is_whole { text.len() } else { token_search::unfinished(text.as_slice()) };
+            self.cipher.refuse_token(&text.as_slice()[..seen])?;
+            out.extend_from_slice(&text.as_slice()[..seen]);
+            text.remove_front(seen);
+            *next_look = if text.len() > LONGEST_LOOK { (text.len() * 2).min(LONGEST_UNSEEN) } else { 0 };
+        }
+        if text.len() > LONGEST_UNSEEN {
             return Err(Error::new(ErrorKind::Refused, "4 MiB of a file begin like an encrypted token"));
         }
-        out.extend_from_slice(piece);
         if is_whole {
             return Ok(self.go_on(length + self.boundary.needle().len(), Stage::Boundary));
         }
-        self.held.remove_front(length);
+        self.taken += length;
         self.searched = 0;
         Ok(false)
     }
