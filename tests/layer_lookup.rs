@@ -127,6 +127,10 @@ async fn a_parameter_by_another_name_asks_for_the_field_that_it_stands_for() {
         let detail = server.get(&format!("/customers?{query}")).await.refusal(422, "refused");
         assert!(detail.contains(said), "{query}: {detail}");
     }
+    // A form to be stored names fields by their paths.
+    let request = server.request("POST", "/customers").header(CONTENT_TYPE, FORM);
+    let reply = server.send(request.body(Body::from("mobile_phone=6591234567")).unwrap()).await;
+    assert!(reply.refusal(422, "refused").contains("add a path"));
 }
 
 #[tokio::test]

@@ -70,11 +70,13 @@ impl Field {
         self
     }
 
-    /// Says that a query parameter, or a member of a form, called `name` asks for this field, as one called like the field
-    /// or the last name of its paths does: in any case and style, so that `mobile_phone` is also `mobilePhone`. A name that
-    /// only looks like these, or holds them with other words, asks for nothing, and passes as it is.
+    /// Says that a query parameter, or a field of a form that is a search, called `name` asks for this field, as one called
+    /// like the field or the last name of its paths does: in any case and style, so that `mobile_phone` is also
+    /// `mobilePhone`. A name that only looks like these, or holds them with other words, asks for nothing, and passes as it
+    /// is.
     ///
-    /// Names are found by it in queries, in descriptions of APIs and in logs. Members of documents are found by paths alone.
+    /// Descriptions of APIs and logs are searched for it, too. Members of documents are found by paths alone; a form to be
+    /// stored that has a field called so, and no path to it, is refused.
     ///
     /// # Example
     ///
