@@ -101,17 +101,23 @@ impl Decryption {
 
     /// Decrypts one token, in text or binary form, and returns the JSON text of the value.
     pub(super) fn decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
-        self.try_decrypt(field, token).map_err(|failure| {
+        self.tokens.read(token);
+        self.decrypt_read(field)
+    }
+
+    /// The same for the token that was read.
+    fn decrypt_read(&mut self, field: FieldIndex) -> Result<&[u8], Error> {
+        self.try_decrypt(field).map_err(|failure| {
             self.cipher.record(failure.kind, field, failure.key_id);
             self.in_place(field, &failure.error)
         })?;
         Ok(self.tokens.opened())
     }
 
-    /// Decrypts one token, and leaves it to the caller to tell the audit why it does not open.
-    fn try_decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<(), Failure> {
+    /// Decrypts the token that was read, and leaves it to the caller to tell the audit why it does not open.
+    fn try_decrypt(&mut self, field: FieldIndex) -> Result<(), Failure> {
         let mut key_id = None;
-        let opened = self.open_noting(field, token, &mut key_id);
+        let opened = self.open_noting(field, &mut key_id);
         opened.inspect(|()| self.decrypted.add(field)).map_err(|error| {
             let is_disabled = || key_id.is_some_and(|id| self.keys.state_of(id) == Some(KeyState::Disabled));
             let kind = match error.kind() {
@@ -153,7 +159,8 @@ impl Decryption {
     /// The same without an event: for who looks through everything that is stored, and reports what it finds.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn open(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
-        self.open_noting(field, token, &mut None)?;
+        self.tokens.read(token);
+        self.open_noting(field, &mut None)?;
         Ok(self.tokens.opened())
     }
 
@@ -163,12 +170,12 @@ impl Decryption {
         self.was_unbound
     }
 
-    /// Opens `token`, and takes note of the key that it names.
-    fn open_noting(&mut self, field: FieldIndex, token: &[u8], key_id: &mut Option<KeyId>) -> Result<(), Error> {
+    /// Opens the token that was read, and takes note of the key that it names.
+    fn open_noting(&mut self, field: FieldIndex, key_id: &mut Option<KeyId>) -> Result<(), Error> {
         let Self { cipher, keys, tokens, records, was_unbound, .. } = self;
         *was_unbound = false;
         let Some(binding) = cipher.policy().record_binding() else {
-            return tokens.open(cipher.place(field), token, |id| key_for(*key_id.insert(id), keys, cipher));
+            return tokens.open(cipher.place(field), |id| key_for(*key_id.insert(id), keys, cipher));
         };
         let is_bound = match records.owner() {
             Some(Owner::Record(_)) => true,
@@ -177,14 +184,14 @@ impl Decryption {
         };
         if is_bound {
             let place = records.place(field, |record| cipher.place_in(field, record));
-            match tokens.open(place, token, |id| key_for(*key_id.insert(id), keys, cipher)) {
+            match tokens.open(place, |id| key_for(*key_id.insert(id), keys, cipher)) {
                 Err(error) if binding.unbound_for().is_some() && error.kind() == ErrorKind::Decryption => {}
                 result => return result,
             }
         }
         let unbound_for = binding.unbound_for().ok_or_else(Error::decryption)?;
         *was_unbound = true;
-        tokens.open(&cipher.place_in(field, None), token, |id| {
+        tokens.open(&cipher.place_in(field, None), |id| {
             key_for(*key_id.insert(id), keys, cipher)?;
             if is_young(keys, id, unbound_for) {
                 keys.for_decryption(id).map(|key| &**key)
@@ -336,29 +343,32 @@ impl Decryption {
     /// Writes the value of which `value`, as it is stored, is the token.
     pub(super) fn open_value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<Opened, Error> {
         let Some(text) = value.strip_prefix(b"\"") else { return self.plaintext(field, value, out) };
-        let text = &text[..text.len() - 1];
-        // A storage that escapes what needs no escape still stores the same token.
+        let mut text = &text[..text.len() - 1];
+        let mut has_mark = text.starts_with(TEXT_MARK.as_bytes());
         let mut unescaped = Vec::new();
-        let text = if memchr::memchr(b'\\', text).is_some() && json::unescape(text, &mut unescaped) {
-            &unescaped
-        } else {
-            text
-        };
+        // A storage that escapes what needs no escape still stores the same token. What reads as base64 has no escapes.
+        if !(has_mark && self.tokens.read(text))
+            && memchr::memchr(b'\\', text).is_some()
+            && json::unescape(text, &mut unescaped)
+        {
+            text = &unescaped;
+            has_mark = text.starts_with(TEXT_MARK.as_bytes());
+            self.tokens.read(text);
+        }
         // Plaintext may begin like a token.
-        let has_mark = text.starts_with(TEXT_MARK.as_bytes());
         if !has_mark || (self.takes_plaintext(field) && token::recognize(text).is_none()) {
             return self.plaintext(field, value, out);
         }
         if self.policy().field(field).is_null_if_unreadable() {
-            return Ok(self.open_or_leave(field, text, out));
+            return Ok(self.open_or_leave(field, out));
         }
-        out.extend_from_slice(self.decrypt(field, text)?);
+        out.extend_from_slice(self.decrypt_read(field)?);
         Ok(Opened::Value)
     }
 
     /// The same for a field of which an unreadable value is shown as `null`.
-    fn open_or_leave(&mut self, field: FieldIndex, token: &[u8], out: &mut Vec<u8>) -> Opened {
-        match self.try_decrypt(field, token) {
+    fn open_or_leave(&mut self, field: FieldIndex, out: &mut Vec<u8>) -> Opened {
+        match self.try_decrypt(field) {
             Ok(()) => {
                 out.extend_from_slice(self.tokens.opened());
                 Opened::Value

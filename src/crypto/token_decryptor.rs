@@ -20,6 +20,8 @@ const SEALED_AT: usize = HEADER_LENGTH + NONCE_LENGTH;
 pub(crate) struct TokenDecryptor {
     last: Option<Box<Prefix>>,
     buffer: SecretBuffer,
+    /// Whether the buffer holds a token that was read, and not opened.
+    is_read: bool,
     /// Where in the buffer the value stands that was opened last.
     opened: Range<usize>,
 }
@@ -31,8 +33,16 @@ struct Prefix {
 }
 
 impl TokenDecryptor {
-    /// Decrypts `token`, in text or binary form, with the key that `key_of` finds for its id. The value is then what was
-    /// [`opened`](Self::opened).
+    /// Reads `token`, in text or binary form, to be [opened](Self::open). Returns false where a text is not canonical
+    /// base64url.
+    pub(crate) fn read(&mut self, token: &[u8]) -> bool {
+        self.opened = 0..0;
+        self.is_read = token::read(token, &mut self.buffer);
+        self.is_read
+    }
+
+    /// Decrypts the token that was [read](Self::read) with the key that `key_of` finds for its id. The value is then what
+    /// was [`opened`](Self::opened). A token that does not open in one place may be tried in another.
     ///
     /// # Errors
     ///
@@ -40,13 +50,10 @@ impl TokenDecryptor {
     pub(crate) fn open<'k>(
         &mut self,
         place: &AssociatedData,
-        token: &[u8],
         key_of: impl FnOnce(KeyId) -> Result<&'k DataKey, Error>,
     ) -> Result<(), Error> {
-        let Self { last, buffer, opened } = self;
-        *opened = 0..0;
-        let is_readable = token::read(token, buffer);
-        let Some(token) = is_readable.then(|| Token::parse(buffer.as_mut_slice())).flatten() else {
+        let Self { last, buffer, is_read, opened } = self;
+        let Some(token) = is_read.then(|| Token::parse(buffer.as_mut_slice())).flatten() else {
             return Err(Error::decryption());
         };
         let key_id = token.key_id();
@@ -69,6 +76,7 @@ impl TokenDecryptor {
             .key
             .decrypt(&token.suffix, &place.with(token.header), token.sealed, &token.tag)
             .map_err(|_| Error::decryption())?;
+        *is_read = false;
         let value = padding::unpad(token.sealed).ok_or_else(Error::decryption)?;
         *opened = SEALED_AT..SEALED_AT + value.len();
         Ok(())
@@ -106,12 +114,16 @@ mod tests {
             .unwrap()
             .to_vec();
         let mut decryptor = TokenDecryptor::default();
-        decryptor.open(&AssociatedData::new(&PLACE), &token, |_| Ok(&key)).unwrap();
+        assert!(decryptor.open(&AssociatedData::new(&PLACE), |_| Ok(&key)).is_err());
+        assert!(decryptor.read(&token));
+        decryptor.open(&AssociatedData::new(&PLACE), |_| Ok(&key)).unwrap();
         assert_eq!(decryptor.opened(), b"1.10");
+        assert!(decryptor.open(&AssociatedData::new(&PLACE), |_| Ok(&key)).is_err());
         for bit in 0..token.len() * 8 {
             let mut changed = token.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(decryptor.open(&AssociatedData::new(&PLACE), &changed, |_| Ok(&key)).is_err(), "bit {bit}");
+            decryptor.read(&changed);
+            assert!(decryptor.open(&AssociatedData::new(&PLACE), |_| Ok(&key)).is_err(), "bit {bit}");
             assert_eq!(decryptor.opened(), b"");
         }
     }
@@ -123,6 +135,8 @@ mod tests {
             .encrypt(&AssociatedData::new(&PLACE), 32, b"1.10")
             .unwrap()
             .to_vec();
+        let mut decryptor = TokenDecryptor::default();
+        decryptor.read(&token);
         for place in [
             Place { tenant: None, ..PLACE },
             Place { tenant: Some("acmf"), ..PLACE },
@@ -132,7 +146,8 @@ mod tests {
             Place { record: Some("43"), ..PLACE },
             Place { subject: Some(""), ..PLACE },
         ] {
-            assert!(TokenDecryptor::default().open(&AssociatedData::new(&place), &token, |_| Ok(&key)).is_err());
+            assert!(decryptor.open(&AssociatedData::new(&place), |_| Ok(&key)).is_err());
         }
+        decryptor.open(&AssociatedData::new(&PLACE), |_| Ok(&key)).unwrap();
     }
 }
