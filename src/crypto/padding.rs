@@ -28,13 +28,24 @@ pub(crate) fn is_padded_length(length: usize) -> bool {
 
 /// Returns the value without its padding, or nothing where this padding is not the one that its length asks for.
 pub(crate) fn unpad(padded: &[u8]) -> Option<&[u8]> {
-    // Eight bytes at a time as far as that goes: most of a short value's padding.
-    let (rest, chunks) = padded.as_rchunks::<8>();
-    let filled = chunks.iter().rev().take_while(|&&chunk| chunk == [FILL; 8]).count();
-    let padded_from = rest.len() + (chunks.len() - filled) * 8;
-    let length = padded[..padded_from].iter().rposition(|&byte| byte != FILL)? + 1;
-    let canonical = padded.len() == padded_length(length, SMALLEST) || is_minimum(padded.len());
+    let length = length_without_fill(padded)?;
+    let canonical = is_minimum(padded.len()) || padded.len() == padded_length(length, SMALLEST);
     canonical.then_some(&padded[..length])
+}
+
+/// Returns up to where something else stands than what a value is padded with.
+fn length_without_fill(padded: &[u8]) -> Option<usize> {
+    const FILLS: u128 = u128::from_ne_bytes([FILL; 16]);
+    let mut end = padded.len();
+    // Sixteen bytes at a time as far as that goes: mostly all of a short value's padding.
+    while let Some(&chunk) = padded[..end].last_chunk() {
+        let others = u128::from_le_bytes(chunk) ^ FILLS;
+        if others != 0 {
+            return Some(end - others.leading_zeros() as usize / 8);
+        }
+        end -= 16;
+    }
+    padded[..end].iter().rposition(|&byte| byte != FILL).map(|last| last + 1)
 }
 
 /// An eighth of the largest power of two that is not above `length`.
