@@ -65,13 +65,13 @@ pub(super) struct Gcm {
 impl Gcm {
     pub(super) fn new(key: &[u8; KEY_LENGTH]) -> Self {
         let cipher = Aes256Enc::new(key.into());
-        let mut hash_key = Block::default();
-        cipher.encrypt_block(&mut hash_key);
-        let mut polyval_key = multiply_by_x(u128::from_be_bytes(hash_key.into())).to_le_bytes();
-        let polyval = Polyval::new(&polyval_key.into());
-        hash_key.zeroize();
-        polyval_key.zeroize();
-        Self { cipher, polyval, pass: Pass::default() }
+        Self { polyval: polyval(&cipher), cipher, pass: Pass::default() }
+    }
+
+    /// Goes on under another key, without being moved: most of it is the room for a message.
+    pub(super) fn set_key(&mut self, key: &[u8; KEY_LENGTH]) {
+        self.cipher = Aes256Enc::new(key.into());
+        self.polyval = polyval(&self.cipher);
     }
 
     /// Encrypts `message` in place and returns the tag.
@@ -123,6 +123,17 @@ impl Gcm {
     fn for_long_messages(&self) -> Box<AesGcm<Aes256Enc, U12>> {
         Box::new(AesGcm::from(self.cipher.clone()))
     }
+}
+
+/// Makes the hash under the key that GCM takes from the encrypted block of zeros.
+fn polyval(cipher: &Aes256Enc) -> Polyval {
+    let mut hash_key = Block::default();
+    cipher.encrypt_block(&mut hash_key);
+    let mut polyval_key = multiply_by_x(u128::from_be_bytes(hash_key.into())).to_le_bytes();
+    let polyval = Polyval::new(&polyval_key.into());
+    hash_key.zeroize();
+    polyval_key.zeroize();
+    polyval
 }
 
 /// The blocks of one message. What an earlier one left behind is overwritten as far as the next one reaches.

@@ -60,16 +60,15 @@ impl TokenDecryptor {
         // Asked for each token, so that a key that is not there to open with never opens by way of the derived one.
         let key = key_of(key_id)?;
         let prefix = match last {
-            Some(last) if last.key_id == key_id && last.bytes == token.prefix => last,
-            _ => {
-                let prefix = Prefix { key_id, bytes: token.prefix, key: key.xaes().derive(&token.prefix) };
-                match last {
-                    Some(last) => {
-                        **last = prefix;
-                        last
-                    }
-                    None => last.insert(Box::new(prefix)),
+            Some(last) => {
+                if last.key_id != key_id || last.bytes != token.prefix {
+                    key.xaes().derive_to(&token.prefix, &mut last.key);
+                    (last.key_id, last.bytes) = (key_id, token.prefix);
                 }
+                last
+            }
+            None => {
+                last.insert(Box::new(Prefix { key_id, bytes: token.prefix, key: key.xaes().derive(&token.prefix) }))
             }
         };
         prefix

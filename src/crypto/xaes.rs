@@ -34,6 +34,16 @@ impl Xaes256Gcm {
     /// Derives the AES-256-GCM key for one nonce prefix: the CMAC-based key derivation of NIST SP 800-108r1 in counter
     /// mode, which for messages of one block is two AES calls.
     pub(crate) fn derive(&self, prefix: &[u8; PREFIX_LENGTH]) -> PrefixKey {
+        self.with_derived(prefix, |key| PrefixKey(Gcm::new(key)))
+    }
+
+    /// The same in the place of a key that is no longer needed.
+    pub(crate) fn derive_to(&self, prefix: &[u8; PREFIX_LENGTH], key: &mut PrefixKey) {
+        self.with_derived(prefix, |derived| key.0.set_key(derived));
+    }
+
+    /// Lends the derived key, which is moved nowhere and overwritten then.
+    fn with_derived<T>(&self, prefix: &[u8; PREFIX_LENGTH], take: impl FnOnce(&[u8; KEY_LENGTH]) -> T) -> T {
         let mut key = [0; KEY_LENGTH];
         let (halves, _) = key.as_chunks_mut::<BLOCK>();
         for (counter, block) in (1..).zip(&mut *halves) {
@@ -42,9 +52,9 @@ impl Xaes256Gcm {
             block.iter_mut().zip(&self.k1).for_each(|(byte, k1)| *byte ^= k1);
         }
         self.cipher.encrypt_with_backend(EachBlock(halves));
-        let derived = PrefixKey(Gcm::new(&key));
+        let taken = take(&key);
         key.zeroize();
-        derived
+        taken
     }
 }
 
