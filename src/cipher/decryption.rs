@@ -102,11 +102,6 @@ impl Decryption {
     /// Decrypts one token, in text or binary form, and returns the JSON text of the value.
     pub(super) fn decrypt(&mut self, field: FieldIndex, token: &[u8]) -> Result<&[u8], Error> {
         self.tokens.read(token);
-        self.decrypt_read(field)
-    }
-
-    /// The same for the token that was read.
-    fn decrypt_read(&mut self, field: FieldIndex) -> Result<&[u8], Error> {
         self.try_decrypt(field).map_err(|failure| {
             self.cipher.record(failure.kind, field, failure.key_id);
             self.in_place(field, &failure.error)
@@ -359,29 +354,29 @@ impl Decryption {
         if !has_mark || (self.takes_plaintext(field) && token::recognize(text).is_none()) {
             return self.plaintext(field, value, out);
         }
-        if self.policy().field(field).is_null_if_unreadable() {
-            return Ok(self.open_or_leave(field, out));
-        }
-        out.extend_from_slice(self.decrypt_read(field)?);
-        Ok(Opened::Value)
-    }
-
-    /// The same for a field of which an unreadable value is shown as `null`.
-    fn open_or_leave(&mut self, field: FieldIndex, out: &mut Vec<u8>) -> Opened {
         match self.try_decrypt(field) {
             Ok(()) => {
                 out.extend_from_slice(self.tokens.opened());
-                Opened::Value
+                Ok(Opened::Value)
             }
-            Err(Failure { kind, key_id, .. }) => {
-                if self.unreadable.len() == MOST_REASONS {
-                    self.tell_reasons();
-                }
-                count(&mut self.unreadable, (field, kind, key_id));
-                count(&mut self.nulls, field);
-                Opened::Nothing
-            }
+            Err(failure) => self.leave(field, failure),
         }
+    }
+
+    /// Fails with a token that does not open, or leaves it, where an unreadable value is shown as `null`.
+    #[cold]
+    fn leave(&mut self, field: FieldIndex, failure: Failure) -> Result<Opened, Error> {
+        let Failure { error, kind, key_id } = failure;
+        if !self.policy().field(field).is_null_if_unreadable() {
+            self.cipher.record(kind, field, key_id);
+            return Err(error);
+        }
+        if self.unreadable.len() == MOST_REASONS {
+            self.tell_reasons();
+        }
+        count(&mut self.unreadable, (field, kind, key_id));
+        count(&mut self.nulls, field);
+        Ok(Opened::Nothing)
     }
 
     fn tell_reasons(&mut self) {
