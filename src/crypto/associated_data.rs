@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use aes::Block;
 
-use super::gcm::{Associated, BLOCK, reversed_blocks};
+use super::gcm::{Associated, BLOCK, reverse};
 use super::token::HEADER_LENGTH;
 
 const LABEL: &[u8] = b"fieldseal/v1/aad\0";
@@ -42,7 +42,9 @@ impl AssociatedData {
         for part in parts {
             write_part(part.unwrap_or_default().as_bytes(), &mut bytes);
         }
-        Self { blocks: reversed_blocks(&bytes).collect(), bytes: bytes.into() }
+        let mut blocks = vec![Block::default(); bytes.len().div_ceil(BLOCK)];
+        reverse(&bytes, &mut blocks);
+        Self { blocks: blocks.into(), bytes: bytes.into() }
     }
 
     /// The associated data of the token with `header`.

@@ -45,7 +45,7 @@ impl Associated for [u8] {
     }
 
     fn lay_out(&self, blocks: &mut [Block]) {
-        blocks.iter_mut().zip(reversed_blocks(self)).for_each(|(place, block)| *place = block);
+        reverse(self, blocks);
     }
 
     fn to_bytes(&self) -> Cow<'_, [u8]> {
@@ -187,8 +187,7 @@ impl Pass {
 
     /// Lays the ciphertext out.
     fn take_in(&mut self, ciphertext: &[u8]) {
-        let places = self.hashed[self.message_at..].iter_mut();
-        places.zip(reversed_blocks(ciphertext)).for_each(|(place, block)| *place = block);
+        reverse(ciphertext, &mut self.hashed[self.message_at..]);
     }
 
     fn tag(&self, polyval: &mut Polyval) -> u128 {
@@ -235,10 +234,16 @@ fn reversed(block: u128) -> Block {
     block.to_le_bytes().into()
 }
 
-/// The blocks of `bytes`, each [`reversed`], the last one filled up with zeros.
-pub(super) fn reversed_blocks(bytes: &[u8]) -> impl Iterator<Item = Block> {
+/// Writes the blocks of `bytes`, each [`reversed`], the last one filled up with zeros.
+#[inline]
+pub(super) fn reverse(bytes: &[u8], blocks: &mut [Block]) {
     let (chunks, rest) = bytes.as_chunks();
-    chunks.iter().copied().chain(padded(rest)).map(|block| reversed(u128::from_be_bytes(block)))
+    for (place, chunk) in blocks.iter_mut().zip(chunks) {
+        *place = reversed(u128::from_be_bytes(*chunk));
+    }
+    if let (Some(last), Some(place)) = (padded(rest), blocks.get_mut(chunks.len())) {
+        *place = reversed(u128::from_be_bytes(last));
+    }
 }
 
 /// `mulX_POLYVAL` of RFC 8452, appendix A, in constant time.
