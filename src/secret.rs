@@ -85,13 +85,19 @@ impl SecretBuffer {
     }
 
     /// Makes room for `additional` bytes without leaving a copy behind, which `Vec::reserve` would.
+    #[inline]
     pub(crate) fn reserve(&mut self, additional: usize) {
         let needed = self.0.len() + additional;
         if needed > self.0.capacity() {
-            let mut larger = Vec::with_capacity(needed.next_power_of_two());
-            larger.extend_from_slice(&self.0);
-            *self = Self(larger);
+            self.grow(needed);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        let mut larger = Vec::with_capacity(needed.next_power_of_two());
+        larger.extend_from_slice(&self.0);
+        *self = Self(larger);
     }
 
     pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
