@@ -279,6 +279,22 @@ fn a_token_is_opened_only_where_the_policy_tags_it() {
 }
 
 #[test]
+fn a_stored_token_opens_however_it_is_spelled() {
+    let cipher = cipher();
+    let stored = String::from_utf8(cipher.encrypt_json(br#"{"phone":"+65 9123 4567"}"#).unwrap()).unwrap();
+    let token = tokens(stored.as_bytes())[0];
+    let escaped = |at: usize| format!("{}\\u{:04x}{}", &token[..at], token.as_bytes()[at], &token[at + 1..]);
+    for at in 0..token.len() {
+        let stored = stored.replace(token, &escaped(at));
+        assert_eq!(cipher.decrypt_json(stored.as_bytes()).unwrap(), br#"{"phone":"+65 9123 4567"}"#, "{at}");
+    }
+    for spoilt in [format!("{token}\\n"), format!("{}\\ud800", &token[..token.len() - 1])] {
+        let error = cipher.decrypt_json(stored.replace(token, &spoilt).as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decryption);
+    }
+}
+
+#[test]
 fn what_a_token_holds_is_not_looked_at_again() {
     let cipher = cipher();
     let token = cipher.encrypt_value("phone", "x").unwrap();
