@@ -150,7 +150,11 @@ fn every_refused_token_is_refused_with_one_error() {
         let expected = if check == "key" { ErrorKind::KeyUnavailable } else { ErrorKind::Decryption };
         assert_eq!(error.kind(), expected, "{why}");
         let seen = if check == "key" { &mut key_messages } else { &mut messages };
-        seen.insert(error.to_string());
+        // It names the place that was asked for, and nothing of the token.
+        let asked_for = format!("`{}` ($.value) in `{}`", place.field, place.collection);
+        let message = error.to_string();
+        assert!(message.contains(&asked_for), "{message}");
+        seen.insert(message.replace(&asked_for, "the place"));
         // Storage may give back a text that JSON has to escape.
         let document = format!("{{\"value\":{}}}", serde_json::to_string(&token).unwrap());
         let stored = place.cipher().unwrap().decrypt_json(document.as_bytes()).map(drop).expect_err(&why);

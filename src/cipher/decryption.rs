@@ -369,7 +369,7 @@ impl Decryption {
         let Failure { error, kind, key_id } = failure;
         if !self.policy().field(field).is_null_if_unreadable() {
             self.cipher.record(kind, field, key_id);
-            return Err(error);
+            return Err(self.in_place(field, &error));
         }
         if self.unreadable.len() == MOST_REASONS {
             self.tell_reasons();
