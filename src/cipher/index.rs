@@ -190,7 +190,8 @@ impl FieldCipher {
         let normal = normal_form(policy.field(field).name(), index.normalizer(), text)?;
         if normal.is_empty() {
             let name = policy.field(field).name();
-            return Err(Error::new(ErrorKind::InvalidValue, format!("rows without `{name}` have no index")));
+            let message = format!("what is asked for is blank, and rows without `{name}` have no index: leave it out");
+            return Err(Error::new(ErrorKind::InvalidValue, message));
         }
         let mut terms = Vec::new();
         self.indexes()?.each(policy, |keys| {

@@ -42,7 +42,14 @@ impl LookupPath {
             pattern.parameters().filter_map(|(at, name)| Some((policy.field_named(name)?, at))).collect();
         let name = |field| policy.field(field).name();
         match fields[..] {
-            [] => Err(pattern.fault("has no segment in braces that is called like a field of the policy")),
+            [] => {
+                let indexed = policy.fields().iter().filter(|field| field.index_name().is_some());
+                let indexed: Vec<_> = indexed.map(|field| format!("`{}`", field.name())).collect();
+                let known = if indexed.is_empty() { "the policy has none".to_owned() } else { indexed.join(", ") };
+                Err(pattern.fault(&format!(
+                    "has no segment in braces with the name of a field that has a blind index: {known}"
+                )))
+            }
             [(field, _)] if policy.field(field).index_name().is_none() => {
                 let message = format!("asks for `{}`, which has no blind index and cannot be looked up", name(field));
                 Err(pattern.fault(&message))

@@ -235,7 +235,8 @@ pub(crate) struct TableArguments {
     /// A column that holds one value of a field: COLUMN=FIELD, or both in one word where they are called alike.
     #[arg(long = "column", value_name = "COLUMN=FIELD")]
     pub(crate) columns: Vec<String>,
-    /// A column that holds the blind index of the value in one of --column: INDEX=COLUMN.
+    /// A column that holds the blind index of the value in one of --column: INDEX=COLUMN, the column of the index and then
+    /// that of the value, as in phone_index=phone.
     #[arg(long = "index-column", value_name = "INDEX=COLUMN")]
     pub(crate) index_columns: Vec<String>,
     /// A column that holds a blind index of several fields, each of which stands in one of --column: COLUMN=INDEX, or both

@@ -179,8 +179,12 @@ impl TableArguments {
             table = table.column(column, field)?;
         }
         for column in &self.index_columns {
-            let usage =
-                || Failure::Usage("a column of blind indexes is named as --index-column INDEX=COLUMN".to_owned());
+            let usage = || {
+                Failure::Usage(
+                    "a column of blind indexes is named as --index-column INDEX=COLUMN, such as phone_index=phone"
+                        .to_owned(),
+                )
+            };
             let (index, column) = column.split_once('=').ok_or_else(usage)?;
             table = table.index_column(index, column)?;
         }
