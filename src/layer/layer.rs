@@ -254,6 +254,9 @@ impl<D> FieldEncryptionLayer<D> {
     /// with a blind index becomes one that asks for the index, and all fields of an index of several become one member.
     /// Segments in braces stand for any.
     ///
+    /// In a form, fields are told by their names, as in a query. In JSON they are told by their paths alone, as in any
+    /// document: a value at another place, or under the name of a [`parameter`](crate::Field::parameter), passes as it is.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) where no request could be like `path`, as for

@@ -81,8 +81,12 @@
 //! blind indexes, which become fields of their own, masks, the record's id. A path such as `$.phones[:]` stands for a
 //! field that is sent several times, as `phones` or `phones[]`; any other tagged field may stand once. A field that is
 //! called like a tagged one, or like a part of it, and stands where no path selects it, is refused with 422:
-//! `customer[phone]`, `Phone`. What is not tagged comes through as it was spelled. A field with an empty text has an
-//! empty index, for which nothing is found.
+//! `customer[phone]`, `Phone`. What is not tagged comes through as it was spelled.
+//!
+//! Browsers send the fields that were left empty, too. An empty text becomes a token as any other, which a handler that
+//! looks for `""` does not see, and has an empty index, for which nothing is found: store `NULL` where the index is unique. A
+//! field with a [normal form](crate::policy::Validation::canonical) to keep to refuses it with 422; one that only has an
+//! index over that form takes it, and refuses what has no such form.
 //!
 //! In `multipart/form-data`, all tagged parts must come before the first file, and the parts of text together may be as
 //! long as a whole body; files flow. A part that could be read in two ways is refused with 400, and so is one with a

@@ -39,7 +39,9 @@ impl Reveal {
         Self { others: shown, fields: Vec::new(), by: None }
     }
 
-    /// Shows `field` in another way than the others. A field that the policy does not have is none that is shown.
+    /// Shows `field` in another way than the others: by the name that the policy gives it, such as `payment.iban`, letter by
+    /// letter. **A name that the policy does not have changes nothing**, so a misspelled one hides nothing. Where that
+    /// matters, hide all and name what is shown: `Reveal::all(Shown::Absent).field("name", Shown::Plain)`.
     pub fn field(mut self, field: impl Into<String>, shown: Shown) -> Self {
         self.fields.push((field.into(), shown));
         self

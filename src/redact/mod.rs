@@ -68,6 +68,9 @@
 //! # What is not cut
 //!
 //! - A value without its name: `info!("stored {phone}")`, or an address in an untagged field.
+//! - A value under another name than the policy knows. `Debug` writes the names of Rust, so of a member `phone` that `serde`
+//!   calls `tel`, `{:?}` shows the value, with a policy of `#[derive(Pii)]` as well: name it by
+//!   [`Field::parameter`](crate::Field::parameter).
 //! - A token in its binary form, which `Debug` shows as a list of numbers; a token that was encoded once more.
 //! - A value in a text that holds the quote or the bracket around it and does not escape it.
 //! - Names of spans, targets, names of files. The field `message` is never cut whole, since `tracing` calls the text of an event
