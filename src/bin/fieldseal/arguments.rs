@@ -236,7 +236,7 @@ pub(crate) struct TableArguments {
     #[arg(long = "column", value_name = "COLUMN=FIELD")]
     pub(crate) columns: Vec<String>,
     /// A column that holds the blind index of the value in one of --column: INDEX=COLUMN, the column of the index and then
-    /// that of the value, as in phone_index=phone.
+    /// that of the value, as in `phone_index=phone`.
     #[arg(long = "index-column", value_name = "INDEX=COLUMN")]
     pub(crate) index_columns: Vec<String>,
     /// A column that holds a blind index of several fields, each of which stands in one of --column: COLUMN=INDEX, or both
