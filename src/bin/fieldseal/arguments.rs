@@ -330,7 +330,8 @@ pub(crate) struct DescriptionArguments {
     /// The description: OpenAPI 3.1 or JSON Schema, in JSON; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) schema: PathBuf,
-    /// A schema that is a record of the collection; all that the API sends and receives belongs to it where none is named.
+    /// A schema that is a record of the collection, once for each: bodies that hold none of them are not looked at. All
+    /// that the API sends and receives belongs to it where none is named.
     #[arg(long = "record", value_name = "SCHEMA")]
     pub(crate) records: Vec<String>,
 }
