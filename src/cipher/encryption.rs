@@ -323,8 +323,8 @@ impl Visitor for Encryption {
 
     /// Tokens stand only in storage. One that comes in where nothing is tagged may still be on its way to a place where
     /// it would be opened: by an alias, from an array, in a copy that the service makes.
-    fn untagged(&self, text: &[u8], is_whole: bool) -> Result<usize, Error> {
-        let seen = if is_whole { text.len() } else { token_search::unfinished(text) };
+    fn untagged(&self, text: &[u8], known: Option<usize>) -> Result<usize, Error> {
+        let seen = known.map_or(text.len(), |known| token_search::unfinished(text, known));
         self.cipher.refuse_token(&text[..seen])?;
         Ok(seen)
     }

@@ -186,9 +186,9 @@ impl Visitor for Direction {
         }
     }
 
-    fn untagged(&self, text: &[u8], is_whole: bool) -> Result<usize, Error> {
+    fn untagged(&self, text: &[u8], known: Option<usize>) -> Result<usize, Error> {
         match self {
-            Self::Encrypt(encryption) => encryption.untagged(text, is_whole),
+            Self::Encrypt(encryption) => encryption.untagged(text, known),
             Self::Decrypt(_) => Ok(text.len()),
         }
     }

@@ -60,8 +60,14 @@ pub(crate) fn place(text: &[u8]) -> Option<Range<usize>> {
     })
 }
 
-/// Returns from where on `text` must be looked at again once more of it has come.
-pub(crate) fn unfinished(text: &[u8]) -> usize {
+/// Returns from where on `text` must be looked at again once more of it has come. Its first `known` bytes are what was
+/// left when it ended there.
+pub(crate) fn unfinished(text: &[u8], known: usize) -> usize {
+    // More than a cut mark is left only behind a whole one, and as long as no dot comes that stays as it is. To look for
+    // the mark again with each of many small pieces would take long.
+    if known > LONGEST_STRETCH && memchr(b'.', &text[known..]).is_none() {
+        return 0;
+    }
     let dot = memrchr(b'.', text);
     if let Some(start) = dot.and_then(|dot| mark_before(text, dot)) {
         return start;
@@ -166,12 +172,14 @@ mod tests {
     #[test]
     fn a_text_that_comes_in_pieces_hides_nothing() {
         let token = token();
-        for text in [format!("a. b {token} c"), format!("f s 1 . {}", &token[4..]), format!("..{token}.")] {
+        let stretched = format!("fs1.{}{}", "\n".repeat(3000), &token[4..]);
+        for text in [format!("a. b {token} c"), stretched, format!("f s 1 . {}", &token[4..]), format!("..{token}.")] {
             for length in 1..=text.len() {
                 let (mut held, mut found) = (Vec::new(), false);
                 for piece in text.as_bytes().chunks(length) {
+                    let known = held.len();
                     held.extend_from_slice(piece);
-                    let end = unfinished(&held);
+                    let end = unfinished(&held, known);
                     found |= find(&held[..end]).is_some();
                     held.drain(..end);
                 }
@@ -183,7 +191,7 @@ mod tests {
     #[test]
     fn text_without_a_mark_is_not_held() {
         let text = "x".repeat(5000) + "." + &" ".repeat(5000);
-        assert_eq!(unfinished(text.as_bytes()), text.len());
-        assert_eq!(unfinished(b"abcdef"), 3);
+        assert_eq!(unfinished(text.as_bytes(), 0), text.len());
+        assert_eq!(unfinished(b"abcdef", 0), 3);
     }
 }

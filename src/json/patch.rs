@@ -79,7 +79,7 @@ pub(crate) fn transform_patch(
         let operation: Operation<'_> = operation.map_err(|_| malformed())?;
         let pointers = [Some(&operation.path), operation.from.as_ref()];
         for name in pointers.into_iter().flatten().flat_map(|pointer| pointer.split('/')) {
-            visitor.untagged(name.as_bytes(), true)?;
+            visitor.untagged(name.as_bytes(), None)?;
         }
         let checked = check(automaton, &operation)?;
         let end = text.as_ptr().addr() - body.as_ptr().addr() + text.len();
@@ -251,8 +251,8 @@ impl<V: Visitor> Visitor for Looked<'_, V> {
         self.0.and_then(V::shortest_untagged)
     }
 
-    fn untagged(&self, text: &[u8], is_whole: bool) -> Result<usize, Error> {
-        self.0.map_or(Ok(text.len()), |visitor| visitor.untagged(text, is_whole))
+    fn untagged(&self, text: &[u8], known: Option<usize>) -> Result<usize, Error> {
+        self.0.map_or(Ok(text.len()), |visitor| visitor.untagged(text, known))
     }
 }
 

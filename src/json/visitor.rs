@@ -42,10 +42,11 @@ pub(crate) trait Visitor {
         None
     }
 
-    /// Looks at an untagged string, or a member's name, or, unless it `is_whole`, at a piece of one: all that has come of
-    /// it. `text` has no escapes. Returns how much of it need not be shown again with the next piece.
-    fn untagged(&self, text: &[u8], is_whole: bool) -> Result<usize, Error> {
-        let _ = is_whole;
+    /// Looks at an untagged string, or a member's name, or, where it goes on, at all that has come of it and need be shown,
+    /// of which `known` bytes are left from the last time. `text` has no escapes. Returns how much of it need not be shown
+    /// again with the next piece.
+    fn untagged(&self, text: &[u8], known: Option<usize>) -> Result<usize, Error> {
+        let _ = known;
         Ok(text.len())
     }
 

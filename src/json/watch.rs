@@ -12,9 +12,6 @@ use crate::secret::SecretBuffer;
 
 /// Longer than any token that is not escaped character by character.
 const LONGEST_HELD: usize = 4 << 20;
-/// Up to here what is left is looked at again with every chunk. Longer texts are only as they double, or chunks of a byte
-/// would take time in the square of their number.
-const LONGEST_LOOK: usize = 4096;
 /// Longer than the name of any operation, however it is spelled.
 const LONGEST_HEAD: usize = 64;
 /// The length of the longest name of an operation, spelled without escapes.
@@ -90,8 +87,6 @@ pub(super) struct Suspect {
     head: SecretBuffer,
     /// What has to be looked at again with more behind it, without escapes.
     plain: SecretBuffer,
-    /// At what length that is looked at again: where much is left, not with each byte.
-    next_look: usize,
     /// The escape that the chunk before ended in.
     escape: SecretBuffer,
 }
@@ -138,11 +133,11 @@ impl Transformer {
         }
         if text.len() >= self.shortest_suspect(visitor) {
             if memchr(b'\\', text).is_none() {
-                visitor.untagged(text, true)?;
+                visitor.untagged(text, None)?;
             } else {
                 let mut plain = SecretBuffer::default();
                 unescape(text, &mut plain);
-                visitor.untagged(plain.as_slice(), true)?;
+                visitor.untagged(plain.as_slice(), None)?;
             }
         }
         self.mark(text, watch, marks)
@@ -181,7 +176,6 @@ impl Transformer {
     pub(super) fn suspect(&mut self, part: &[u8], visitor: &impl Visitor) -> Result<(), Error> {
         self.suspect.head.clear();
         self.suspect.plain.clear();
-        self.suspect.next_look = 0;
         self.suspect.escape.clear();
         self.go_on_suspecting(part, visitor)
     }
@@ -191,12 +185,13 @@ impl Transformer {
         if self.flow == Flow::Outward {
             return Ok(());
         }
-        let Suspect { head, plain, next_look, escape } = &mut self.suspect;
+        let Suspect { head, plain, escape } = &mut self.suspect;
         let room = LONGEST_HEAD.saturating_sub(head.len());
         head.extend_from_slice(&part[..part.len().min(room)]);
         if visitor.shortest_untagged().is_none() {
             return Ok(());
         }
+        let known = plain.len();
         if escape.is_empty() {
             let read = unescape(part, plain);
             escape.extend_from_slice(&part[read..]);
@@ -205,11 +200,8 @@ impl Transformer {
             let read = unescape(escape.as_slice(), plain);
             escape.remove_front(read);
         }
-        if plain.len() >= *next_look {
-            let seen = visitor.untagged(plain.as_slice(), false)?;
-            plain.remove_front(seen);
-            *next_look = if plain.len() > LONGEST_LOOK { (plain.len() * 2).min(LONGEST_HELD) } else { 0 };
-        }
+        let seen = visitor.untagged(plain.as_slice(), Some(known))?;
+        plain.remove_front(seen);
         if plain.len() > LONGEST_HELD {
             let message = "an untagged string of more than 4 MiB begins like an encrypted token";
             return Err(Error::new(ErrorKind::Refused, message));
@@ -222,7 +214,7 @@ impl Transformer {
         if self.flow == Flow::Outward {
             return Ok(());
         }
-        visitor.untagged(self.suspect.plain.as_slice(), true)?;
+        visitor.untagged(self.suspect.plain.as_slice(), None)?;
         self.mark(self.suspect.head.as_slice(), watch, marks)
     }
 }

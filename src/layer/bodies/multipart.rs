@@ -19,13 +19,12 @@ use crate::secret::SecretBuffer;
 /// How long the head of a part may be, in bytes.
 const LONGEST_HEAD: usize = 8 * 1024;
 
+const LINE_END: &[u8] = b"\r\n";
+
 /// Longer than any token.
 const LONGEST_UNSEEN: usize = 4 << 20;
 
-/// Up to here what is left of a file is looked at again with every chunk; more of it, as it doubles.
-const LONGEST_LOOK: usize = 4096;
-
-/// What stands between parts (RFC 2046, section 5.1.1).
+/// What stands between parts, on a line of its own (RFC 2046, section 5.1.1), with the two hyphens before it.
 #[derive(Debug)]
 pub(in super::super) struct Boundary(String);
 
@@ -33,15 +32,18 @@ impl Boundary {
     /// Reads it from a `Content-Type` of which the media type is known.
     pub(in super::super) fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        let mut parameters =
-            value.split(';').skip(1).map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")));
-        let boundaries = parameters.by_ref().filter(|(name, _)| name.trim().eq_ignore_ascii_case("boundary"));
-        let [(_, boundary)] = boundaries.collect::<Vec<_>>()[..] else { return None };
+        let parameters = value.split(';').skip(1).map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")));
+        let others = parameters.filter(|(name, _)| !name.trim().eq_ignore_ascii_case("charset"));
+        // Another one may hold quotes, or be a boundary that only some readers know (RFC 2231, sections 3 and 4).
+        let [(name, boundary)] = others.collect::<Vec<_>>()[..] else { return None };
+        if !name.trim().eq_ignore_ascii_case("boundary") {
+            return None;
+        }
         let boundary = boundary.trim();
         let boundary = boundary.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"')).unwrap_or(boundary);
         let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&byte);
         let is_valid = matches!(boundary.len(), 1..=70) && boundary.bytes().all(is_fit);
-        is_valid.then(|| Self(format!("\r\n--{boundary}")))
+        is_valid.then(|| Self(format!("--{boundary}")))
     }
 }
 
@@ -55,10 +57,10 @@ pub(in super::super) struct MultipartStream {
     longest: usize,
     boundary: Finder<'static>,
     stage: Stage,
-    /// What has come, of which the first bytes are taken apart.
+    /// What has come, of which what stands before `taken` is taken apart.
     held: SecretBuffer,
     taken: usize,
-    /// Up to where the boundary was looked for in it.
+    /// How much of what is not taken holds no boundary.
     searched: usize,
     texts: Vec<(PartHead, Sent)>,
     texts_length: usize,
@@ -74,15 +76,9 @@ enum Stage {
     Boundary,
     Head,
     Text(PartHead),
-    File(Unseen),
+    /// With what of it must be looked at again, since a token may have begun. It is not handed on before.
+    File(SecretBuffer),
     End,
-}
-
-/// What of a file must be looked at again, since a token may have begun. It is not handed on before.
-#[derive(Default)]
-struct Unseen {
-    text: SecretBuffer,
-    next_look: usize,
 }
 
 impl MultipartStream {
@@ -93,9 +89,6 @@ impl MultipartStream {
         files: Arc<[String]>,
         longest: usize,
     ) -> Self {
-        let mut held = SecretBuffer::default();
-        // The first boundary has no line before it.
-        held.extend_from_slice(b"\r\n");
         Self {
             cipher,
             is_change,
@@ -103,7 +96,7 @@ impl MultipartStream {
             longest,
             boundary: Finder::new(&boundary.0).into_owned(),
             stage: Stage::Start,
-            held,
+            held: SecretBuffer::default(),
             taken: 0,
             searched: 0,
             texts: Vec::new(),
@@ -120,6 +113,7 @@ impl MultipartStream {
     pub(super) fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.held.extend_from_slice(chunk);
         while self.advance(out)? {}
+        // Once a piece, for a piece may hold many parts.
         self.held.remove_front(mem::take(&mut self.taken));
         Ok(())
     }
@@ -158,11 +152,17 @@ impl MultipartStream {
             },
             Stage::Head => {
                 let come = self.rest();
-                let end = memmem::find(come, b"\r\n\r\n");
-                if end.unwrap_or(come.len()) > LONGEST_HEAD {
-                    return Err(malformed("has a part whose head is longer than 8 KiB"));
+                let Some(end) = memmem::find(come, b"\r\n\r\n") else {
+                    let is_short = come.len() <= LONGEST_HEAD;
+                    return if is_short {
+                        Ok(false)
+                    } else {
+                        Err(malformed("has a part whose head is longer than 8 KiB"))
+                    };
+                };
+                if self.boundary.find(&come[..end]).is_some() {
+                    return Err(misplaced());
                 }
-                let Some(end) = end else { return Ok(false) };
                 let head = PartHead::parse(&come[..end])?;
                 self.cipher.refuse_token(&come[..end])?;
                 let stage = if head.is_text { Stage::Text(head) } else { self.begin_file(&head, out)? };
@@ -177,7 +177,6 @@ impl MultipartStream {
         }
     }
 
-    /// What is not yet taken apart.
     fn rest(&self) -> &[u8] {
         &self.held.as_slice()[self.taken..]
     }
@@ -190,18 +189,30 @@ impl MultipartStream {
         true
     }
 
-    /// Returns how much comes before the next boundary, or else how much surely does, and whether it is there.
-    fn before_boundary(&mut self) -> (usize, bool) {
-        let held = self.rest();
-        if let Some(place) = self.boundary.find(&held[self.searched..]) {
-            return (self.searched + place, true);
+    /// Returns how much comes before the next boundary and the end of the line before it, or else how much surely does,
+    /// and whether it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Malformed`] where it stands within a line, or behind a line feed alone: some readers take that for a
+    /// boundary, too.
+    fn before_boundary(&mut self) -> Result<(usize, bool), Error> {
+        let rest = self.rest();
+        if let Some(place) = self.boundary.find(&rest[self.searched..]) {
+            let before = &rest[..self.searched + place];
+            return before.strip_suffix(LINE_END).map(|part| (part.len(), true)).ok_or_else(misplaced);
         }
-        self.searched = (held.len() + 1).saturating_sub(self.boundary.needle().len());
-        (self.searched, false)
+        self.searched = (rest.len() + 1).saturating_sub(self.boundary_length());
+        Ok((self.searched, false))
+    }
+
+    /// How long a boundary is with the end of the line before it.
+    fn boundary_length(&self) -> usize {
+        LINE_END.len() + self.boundary.needle().len()
     }
 
     fn read_text(&mut self, out: &mut Vec<u8>) -> Result<bool, Error> {
-        let (length, is_whole) = self.before_boundary();
+        let (length, is_whole) = self.before_boundary()?;
         if self.texts_length + length > self.longest {
             let message = "the parts of text in the form are longer than a body that is held whole: send less, or raise \
                            `whole_body_limit`";
@@ -213,7 +224,7 @@ impl MultipartStream {
         let text = &self.rest()[..length];
         let text = str::from_utf8(text).map_err(|_| malformed("has a part of text that is not in UTF-8"))?;
         let value = Zeroizing::new(text.to_owned());
-        let length = length + self.boundary.needle().len();
+        let length = length + self.boundary_length();
         let Stage::Text(head) = mem::replace(&mut self.stage, Stage::Boundary) else { return Ok(true) };
         self.texts_length += head.lines.len() + value.len();
         let sent = Sent { name: head.name.clone(), value };
@@ -244,28 +255,25 @@ impl MultipartStream {
         }
         self.encrypt(out)?;
         self.write_part(&head.lines, "", out);
-        Ok(Stage::File(Unseen::default()))
+        Ok(Stage::File(SecretBuffer::default()))
     }
 
     /// Hands a piece of a file on.
     fn pass_file(&mut self, out: &mut Vec<u8>) -> Result<bool, Error> {
-        let (length, is_whole) = self.before_boundary();
-        let held = &self.held.as_slice()[self.taken..];
+        let (length, is_whole) = self.before_boundary()?;
         let Stage::File(unseen) = &mut self.stage else { return Ok(true) };
-        let Unseen { text, next_look } = unseen;
-        text.extend_from_slice(&held[..length]);
-        if is_whole || text.len() >= *next_look {
-            let seen = if is_whole { text.len() } else { token_search::unfinished(text.as_slice()) };
-            self.cipher.refuse_token(&text.as_slice()[..seen])?;
-            out.extend_from_slice(&text.as_slice()[..seen]);
-            text.remove_front(seen);
-            *next_look = if text.len() > LONGEST_LOOK { (text.len() * 2).min(LONGEST_UNSEEN) } else { 0 };
-        }
-        if text.len() > LONGEST_UNSEEN {
+        let piece = &self.held.as_slice()[self.taken..][..length];
+        let known = unseen.len();
+        unseen.extend_from_slice(piece);
+        let seen = if is_whole { unseen.len() } else { token_search::unfinished(unseen.as_slice(), known) };
+        self.cipher.refuse_token(&unseen.as_slice()[..seen])?;
+        out.extend_from_slice(&unseen.as_slice()[..seen]);
+        unseen.remove_front(seen);
+        if unseen.len() > LONGEST_UNSEEN {
             return Err(Error::new(ErrorKind::Refused, "4 MiB of a file begin like an encrypted token"));
         }
         if is_whole {
-            return Ok(self.go_on(length + self.boundary.needle().len(), Stage::Boundary));
+            return Ok(self.go_on(length + self.boundary_length(), Stage::Boundary));
         }
         self.taken += length;
         self.searched = 0;
@@ -301,10 +309,16 @@ impl MultipartStream {
     }
 
     fn write_boundary(&mut self, out: &mut Vec<u8>) {
-        let line = if self.is_begun { 0 } else { b"\r\n".len() };
-        out.extend_from_slice(&self.boundary.needle()[line..]);
-        self.is_begun = true;
+        // The first one has no line before it.
+        if mem::replace(&mut self.is_begun, true) {
+            out.extend_from_slice(LINE_END);
+        }
+        out.extend_from_slice(self.boundary.needle());
     }
+}
+
+fn misplaced() -> Error {
+    malformed("holds its boundary elsewhere than on a line of its own: choose one that stands in no part")
 }
 
 fn malformed(problem: &str) -> Error {

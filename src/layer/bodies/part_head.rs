@@ -75,6 +75,8 @@ fn read_disposition(value: &str) -> Result<(String, bool), Error> {
         let is_new = match parameter.to_ascii_lowercase().as_str() {
             // A backslash escapes, or stands for itself, as the reader likes.
             "name" if !text.contains('\\') => name.replace(text.to_owned()).is_none(),
+            // Some readers find a name within the file's where that comes first.
+            "filename" | "filename*" if name.is_none() => false,
             "filename" if !text.ends_with('\\') => !mem::replace(&mut has_file_name, true),
             "filename*" => !mem::replace(&mut has_extended, true),
             _ => false,
@@ -153,6 +155,8 @@ mod tests {
             "Content-Disposition: form-data; name*=UTF-8''a",
             "Content-Disposition: form-data; name=\"a\\\"b\"",
             "Content-Disposition: form-data; name=\"a\"; filename=\"x\\\"; name=\"b\"",
+            "Content-Disposition: form-data; filename=\"x; name=b ;\"; name=\"a\"",
+            "Content-Disposition: form-data; filename*=UTF-8''x; name=\"a\"",
             "Content-Disposition: form-data; name=\"a",
             "Content-Disposition: form-data; name=\"a\"x",
             "Content-Disposition: form-data; name=\"a\"; size=3",
