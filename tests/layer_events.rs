@@ -157,6 +157,23 @@ async fn lines_that_are_all_there_are_answered_whole() {
     }
 }
 
+#[tokio::test]
+async fn lines_of_a_request_that_pauses_reach_the_service_together() {
+    let recorder = Recorder::echoing();
+    let server = Server::hyper(layer(), &recorder).await;
+    let (sender, body) = channel();
+    let request = server.request("POST", "/").header(CONTENT_TYPE, "application/x-ndjson").body(body).unwrap();
+    let sending = tokio::spawn(async move {
+        for line in ["{\"phone\":\"9123\"}\n", "{\"phone\":"] {
+            sender.send(line.into()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    });
+    server.send(request).await.refusal(400, "malformed");
+    sending.await.unwrap();
+    assert_eq!(recorder.calls(), 0);
+}
+
 /// A handler as axum's documentation has it, and a client that knows nothing of the layer.
 #[tokio::test]
 async fn the_events_of_axum_reach_a_client() {

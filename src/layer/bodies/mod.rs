@@ -70,6 +70,8 @@ impl BodyStream {
 
     pub(super) fn pace(&self) -> Pace {
         match self {
+            // Of a request, the service sees nothing before all of it is found to be good.
+            Self::Lines(stream) if stream.inward().is_some() => Pace::Whole,
             Self::Json(_) | Self::Multipart(_) => Pace::Whole,
             Self::Lines(_) => Pace::UntilItPauses,
             Self::Events(_) => Pace::AtOnce,
