@@ -5,15 +5,21 @@
 
 mod support;
 
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
 use axum::body::Body;
 use axum::extract::{Form, Multipart};
 use axum::routing::post;
 use axum::{Json, Router};
+use fieldseal::layer::FieldBody;
 use fieldseal::policy::{BlindIndex, CompoundIndex, Normalizer, RecordBinding, Reveal, Shown, Validation};
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use support::{Frames, Recorder, Server, keys, masked, token};
+use tower::{Layer, ServiceExt};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data; boundary=AaB03x";
@@ -124,6 +130,13 @@ async fn no_spelling_of_a_form_lets_a_value_through() {
         ("phone=%ff", 400, "malformed", "UTF-8"),
         ("phone=%zz", 400, "malformed", "percent"),
         ("_charset_=utf-16&phone=1", 400, "malformed", "UTF-8"),
+        // A service that looks at no media type reads these as documents.
+        (r#"{"note":"a=b","phone":"9123"}"#, 415, "unsupported_media_type", "application/json"),
+        (" \r\n[\"x=\",{\"ph\\u006fne\":\"9123\"}]", 415, "unsupported_media_type", "application/json"),
+        // PHP reads all of these as the last.
+        ("other.phones=9123", 422, "refused", "`other_phones`"),
+        ("other%20phones[x]=9123", 422, "refused", "`other_phones`"),
+        ("other[phones=9123", 422, "refused", "`other_phones`"),
     ] {
         let (own_status, own_code, detail) = seen(FORM, sent).await.unwrap_err();
         assert_eq!((own_status, &*own_code), (status, code), "{sent}: {detail}");
@@ -180,6 +193,9 @@ async fn rules_masks_and_records_hold_for_forms_as_for_json() {
         ("POST", &[("id", "7"), ("phone", "999999999999999999999")], Err("phone")),
         ("POST", &[("id", "7"), ("phone", "+65 •••• 4567")], Err("masked")),
         ("POST", &[("id", "7"), ("id", "8"), ("phone", "1")], Err("twice")),
+        // A service makes a 7 of these, and its tokens would be those of another record.
+        ("POST", &[("id", "007"), ("phone", "1")], Err("otherwise")),
+        ("POST", &[("id", "+7"), ("phone", "1")], Err("otherwise")),
     ] {
         for (media_type, body) in both(fields) {
             match (seen_through(checking(), method, media_type, &body).await, expected) {
@@ -188,6 +204,10 @@ async fn rules_masks_and_records_hold_for_forms_as_for_json() {
                 (result, _) => panic!("{fields:?}: {result:?}"),
             }
         }
+    }
+    for sent in ["a;id=8&id=7&phone=1", "id=7;a&phone=1"] {
+        let (status, _, detail) = seen_through(checking(), "POST", FORM, sent).await.unwrap_err();
+        assert!(status == 422 && detail.contains("%3B"), "{detail}");
     }
     // What is bound to a record opens there, whichever way it came.
     let recorder = Recorder::echoing();
@@ -280,6 +300,18 @@ async fn no_way_of_writing_a_multipart_form_lets_a_value_through() {
         (part("name=\"phone\"", "9123").replace("\r\n", "\n"), 400, "malformed", "boundary"),
         (format!("{}{END}x", part("name=\"a\"", "1")), 400, "malformed", "goes on"),
         ("--AaB03x  \r\n".to_owned(), 400, "malformed", "behind a boundary"),
+        // Some readers end a part at a boundary behind a line feed alone, or within a line.
+        (part("name=\"a\"", &format!("1\n{}", part("name=\"phone\"", "9123"))), 400, "malformed", "line of its own"),
+        (part("name=\"a\"", &format!("1{}", part("name=\"phone\"", "9123"))), 400, "malformed", "line of its own"),
+        (
+            part("name=\"photo\"; filename=\"a\"", &format!("1\n{}", part("name=\"phone\"", "9123"))),
+            400,
+            "malformed",
+            "line of its own",
+        ),
+        (part("name=\"a\"\r\n--AaB03x: 1", "9123"), 400, "malformed", "line of its own"),
+        // axum finds this name.
+        (part("filename=\"a; name=phone ;\"; name=\"photo\"", "9123"), 400, "malformed", "Content-Disposition"),
     ] {
         let sent = if sent.contains(END) { sent } else { sent + END };
         let (own_status, own_code, detail) = seen(MULTIPART, &sent).await.unwrap_err();
@@ -288,9 +320,13 @@ async fn no_way_of_writing_a_multipart_form_lets_a_value_through() {
     }
     let cut = part("name=\"phone\"", "9123");
     assert!(seen(MULTIPART, &cut).await.unwrap_err().2.contains("ends early"));
-    for media_type in
-        ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=a; boundary=b"]
-    {
+    for media_type in [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=a; boundary=b",
+        "multipart/form-data; boundary=AaB03x; boundary*=utf-8''b",
+        "multipart/form-data; a=\"; boundary=AaB03x; b=\"; boundary*0=b",
+    ] {
         assert_eq!(seen(media_type, &(cut.clone() + END)).await.unwrap_err().0, 400);
     }
     let (status, _, detail) = seen_once(MULTIPART, part("name=\"bio\"", &"9".repeat(70_000)) + END).await;
@@ -323,6 +359,38 @@ async fn a_long_file_flows_behind_the_fields_and_a_fault_in_it_breaks_the_body()
             assert!(seen.body.is_err());
             assert!(reply.refusal(422, "refused").contains("before its files"));
         }
+    }
+}
+
+/// How long the layer takes for `body` in frames of `length` bytes.
+async fn time_of(media_type: &str, body: &str, length: usize) -> Duration {
+    let service = tower::service_fn(|request: http::Request<FieldBody<Body>>| async move {
+        request.into_body().collect().await.unwrap();
+        Ok::<_, Infallible>(http::Response::new(Body::empty()))
+    });
+    let body = Frames::cut(body.as_bytes(), &[length]).into_body();
+    let request = http::Request::post("/").header(CONTENT_TYPE, media_type).body(body).unwrap();
+    let start = Instant::now();
+    let reply = layer().whole_body_limit(16 << 20).layer(service).oneshot(request).await.unwrap();
+    assert_eq!(reply.status(), 200);
+    start.elapsed()
+}
+
+#[tokio::test]
+async fn no_way_of_cutting_a_form_takes_longer_than_its_length() {
+    let parts = part("name=photo; filename=a", "").repeat(40_000) + END;
+    let (whole, cut) = (time_of(MULTIPART, &parts, usize::MAX).await, time_of(MULTIPART, &parts, 4096).await);
+    assert!(whole < cut * 3, "{whole:?} for one frame, and {cut:?} for many");
+
+    let text = "a".repeat(50_000);
+    let file = |text: &str| part("name=photo; filename=a", text) + END;
+    let json = |text: &str| format!("{{\"a\":\"{text}\"}}");
+    let marked = format!("fs1.{text}");
+    for (media_type, marked, other) in
+        [(MULTIPART, file(&marked), file(&text)), ("application/json", json(&marked), json(&text))]
+    {
+        let (marked, other) = (time_of(media_type, &marked, 1).await, time_of(media_type, &other, 1).await);
+        assert!(marked < other * 5, "{marked:?} for text that begins like a token, and {other:?} for other text");
     }
 }
 

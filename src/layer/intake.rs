@@ -207,6 +207,7 @@ where
                     let (cipher, form, use_of) = &**form;
                     let fault = || Error::new(ErrorKind::Malformed, "a form is text in UTF-8");
                     let form = str::from_utf8(form.as_slice()).map_err(|_| fault())?;
+                    form::check_kind(form)?;
                     cipher.refuse_token(&form_urlencoded::parse(form.as_bytes()).fold(Vec::new(), joined))?;
                     match use_of {
                         FormUse::Store { is_change } => form::encrypt(cipher, *is_change, form, &mut self.out)?,

@@ -81,7 +81,9 @@
 //! blind indexes, which become fields of their own, masks, the record's id. A path such as `$.phones[:]` stands for a
 //! field that is sent several times, as `phones` or `phones[]`; any other tagged field may stand once. A field that is
 //! called like a tagged one, or like a part of it, and stands where no path selects it, is refused with 422:
-//! `customer[phone]`, `Phone`. What is not tagged comes through as it was spelled.
+//! `customer[phone]`, `Phone`, `contact.number` for `contact_number`. What is not tagged comes through as it was spelled. An
+//! id that is a number in an odd spelling, `007`, is refused, since the service may store another. A body that is called a
+//! form and begins like a JSON or XML document is refused with 415.
 //!
 //! Browsers send the fields that were left empty, too. An empty text becomes a token as any other, which a handler that
 //! looks for `""` does not see, and has an empty index, for which nothing is found: store `NULL` where the index is unique. A
@@ -90,7 +92,7 @@
 //!
 //! In `multipart/form-data`, all tagged parts must come before the first file, and the parts of text together may be as
 //! long as a whole body; files flow. A part that could be read in two ways is refused with 400, and so is one with a
-//! `Content-Transfer-Encoding`.
+//! `Content-Transfer-Encoding`, and one that holds the boundary anywhere.
 //!
 //! # Events
 //!

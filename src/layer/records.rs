@@ -76,7 +76,7 @@ impl Records {
 }
 
 /// Whether a service that takes `id` for a number makes another text of it.
-fn is_odd_number(id: &str) -> bool {
+pub(super) fn is_odd_number(id: &str) -> bool {
     let digits = id.strip_prefix(['-', '+']).unwrap_or(id);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number && (id.starts_with('+') || id == "-0" || (digits.len() > 1 && digits.starts_with('0')))

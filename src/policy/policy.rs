@@ -163,13 +163,17 @@ impl Policy {
     }
 
     /// Returns the field, or the place of a blind index, that a parameter called `name` asks for: alone or as a part of a
-    /// compound name such as `customer[phone]`, `filter.phone`, `phone__eq` or `phone!`.
+    /// compound name such as `customer[phone]`, `filter.phone`, `phone__eq` or `phone!`; or spelled with other signs, `contact.number`.
     #[cfg(any(feature = "layer", feature = "openapi"))]
     pub(crate) fn field_asked_for(&self, name: &str) -> Option<FieldIndex> {
         let is_between = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-');
         let parts = name.split(is_between).flat_map(|part| part.split("__"));
+        // PHP has an underscore for any sign in a name, up to a bracket.
+        let joined = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+        let up_to_bracket = name.split('[').next().unwrap_or_default();
         // The name of a field may hold any character, so the whole is looked at as well as the parts.
-        iter::once(name).chain(parts).find_map(|part| self.field_called(part))
+        let found = iter::once(name).chain(parts).find_map(|part| self.field_called(part));
+        found.or_else(|| [name, up_to_bracket].into_iter().find_map(|name| self.field_called(&joined(name))))
     }
 }
 

@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
-use crate::policy::{FieldIndex, Policy, State};
+use crate::layer::records::is_odd_number;
+use crate::policy::{FieldIndex, Policy, RecordBinding, State};
 use crate::secret::SecretBuffer;
 
 /// A field as it was sent.
@@ -45,6 +46,7 @@ enum Place {
 /// As [`FieldCipher::encrypt_json`], and [`ErrorKind::Refused`] for a field that is tagged and stands twice, and for one
 /// that is called like a tagged one and is none.
 pub(super) fn encrypt(cipher: &FieldCipher, is_change: bool, sent: &[Sent]) -> Result<Stored, Error> {
+    check_ids(cipher.policy(), sent)?;
     let members = members(cipher.policy(), sent)?;
     let mut document = SecretBuffer::default();
     write_document(&members, sent, &mut document);
@@ -75,6 +77,20 @@ pub(super) fn encrypt(cipher: &FieldCipher, is_change: bool, sent: &[Sent]) -> R
         }
     }
     Ok(written)
+}
+
+/// In a form every id is text, of which the service may make a number: the record that it then stores has another id than
+/// the one that its tokens are bound to.
+fn check_ids(policy: &Policy, sent: &[Sent]) -> Result<(), Error> {
+    let Some(id) = policy.record_binding().map(RecordBinding::member) else { return Ok(()) };
+    if sent.iter().any(|field| field.name == id && is_odd_number(&field.value)) {
+        let message = format!(
+            "the record's id, `{id}`, is a number that the service may spell otherwise: write it without a plus or leading \
+             zeros"
+        );
+        return Err(Error::new(ErrorKind::Refused, message));
+    }
+    Ok(())
 }
 
 /// Whether a field of this name may stand by itself: nothing is to be made of it, and nothing hangs on it.

@@ -8,6 +8,7 @@ use super::fields::{self, Sent, Stored};
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
 use crate::percent::percent_decoded;
+use crate::policy::RecordBinding;
 use crate::secret::SecretBuffer;
 
 /// Encrypts the tagged fields of `form`, which are only what changes, if `is_change`. What is not tagged stays as it is
@@ -64,6 +65,18 @@ pub(in super::super) fn encrypt(
     Ok(())
 }
 
+/// Refuses what is no form, but a document with the wrong media type, which a service that looks at no media type would
+/// read with its tagged fields in plaintext. What writes forms encodes these characters.
+pub(in super::super) fn check_kind(form: &str) -> Result<(), Error> {
+    let begins_otherwise = |c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}';
+    if form.trim_start_matches(begins_otherwise).starts_with(['{', '[', '"', '<']) {
+        let message = "the body is called a form, and begins like a document: send JSON with `Content-Type: \
+                       application/json`";
+        return Err(Error::new(ErrorKind::UnsupportedMediaType, message));
+    }
+    Ok(())
+}
+
 /// Some frameworks end a parameter at a semicolon, too, so that a tagged one may begin, or end, behind it.
 fn check_semicolons(cipher: &FieldCipher, parameter: &str) -> Result<(), Error> {
     if !parameter.contains(';') {
@@ -72,10 +85,15 @@ fn check_semicolons(cipher: &FieldCipher, parameter: &str) -> Result<(), Error> 
     let mut names = form_urlencoded::parse(parameter.as_bytes())
         .chain(parameter.split(';').flat_map(|part| form_urlencoded::parse(part.as_bytes())))
         .map(|(name, _)| name);
-    match names.find_map(|name: Cow<'_, str>| cipher.policy().field_asked_for(&name)) {
-        Some(field) => {
-            let field = cipher.policy().place_name(field);
-            let message = format!("a semicolon stands beside protected field `{field}` in the form: encode it as %3B");
+    let policy = cipher.policy();
+    let id = policy.record_binding().map(RecordBinding::member);
+    let meant = |name: Cow<'_, str>| match policy.field_asked_for(&name) {
+        Some(field) => Some(format!("protected field `{}`", policy.place_name(field))),
+        None => id.filter(|id| **id == name).map(|id| format!("the record's id, `{id}`,")),
+    };
+    match names.find_map(meant) {
+        Some(meant) => {
+            let message = format!("a semicolon stands beside {meant} in the form: encode it as %3B");
             Err(Error::new(ErrorKind::Refused, message))
         }
         None => Ok(()),
