@@ -269,6 +269,63 @@ fn enums_are_known_in_all_forms_of_serde() {
 }
 
 #[derive(Serialize, Deserialize, Pii)]
+#[pii(collection = "parties")]
+#[serde(untagged)]
+enum Party {
+    Person(Address),
+    Number(u64),
+}
+
+#[derive(Serialize, Deserialize, Pii)]
+#[pii(collection = "senders")]
+#[serde(tag = "kind", content = "data")]
+enum Sender {
+    Person(Address),
+    #[serde(untagged)]
+    Number(u64),
+}
+
+/// An array of other things than objects is a record of such a type, as `serde` reads it.
+#[test]
+fn an_array_that_may_be_a_record_without_names_is_no_list() {
+    let refused = |cipher: FieldCipher, document: &str| {
+        let error = cipher.encrypt_json(document.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{document}");
+    };
+    let document = format!(r#"["{SECRET}",null,"SG"]"#);
+    assert!(matches!(serde_json::from_str(&document), Ok(Party::Person(_))));
+    refused(cipher_of::<Party>(), &document);
+    let document = format!(r#"["Person",{{"line":"{SECRET}","country":"SG"}}]"#);
+    assert!(matches!(serde_json::from_str(&document), Ok(Sender::Person(_))));
+    refused(cipher_of::<Sender>(), &document);
+
+    #[derive(Serialize, Deserialize, Pii)]
+    #[pii(collection = "letters")]
+    struct Letter {
+        to: Vec<Party>,
+    }
+    protects(&[Letter { to: vec![Party::Person(address()), Party::Number(7)] }], 0);
+}
+
+#[derive(Serialize, Deserialize, Pii)]
+#[pii(collection = "pairs")]
+struct Pair(#[serde(skip)] u8, #[pii(phone, field = "phone")] String, u8);
+
+#[derive(Serialize, Deserialize, Pii)]
+#[pii(collection = "keywords")]
+#[allow(non_camel_case_types, reason = "it is a keyword")]
+enum Keyword {
+    r#struct(Address),
+}
+
+#[test]
+fn what_is_left_out_has_no_place_and_keywords_have_their_names() {
+    let stored = encrypted::<Pair>(&serde_json::to_string(&Pair(1, secret(), 2)).unwrap());
+    assert!(!stored.contains(SECRET), "{stored}");
+    protects(&[Keyword::r#struct(address())], 0);
+}
+
+#[derive(Serialize, Deserialize, Pii)]
 #[pii(collection = "orders", at = "$.data.items[:]", at = "$.order")]
 #[serde(rename_all = "SCREAMING-KEBAB-CASE")]
 struct Order<'a> {

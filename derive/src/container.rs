@@ -26,14 +26,17 @@ pub(crate) enum Shape {
     Members(Vec<Field>),
     /// As what the one of them holds that is written.
     Inner(Vec<Field>),
-    /// As elements of an array, by their places.
-    Elements(Vec<Option<Field>>),
+    /// As elements of an array, in order.
+    Elements(Vec<Field>),
 }
 
-/// Whether a value may be no object: the name of a variant, or what an untagged one holds.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Whether a value may be no object.
+#[derive(Clone, Copy)]
 pub(crate) enum Bare {
-    Maybe,
+    /// It may be the name of a variant.
+    Named,
+    /// It may be what an untagged variant holds.
+    Untagged,
     Never,
 }
 
@@ -60,8 +63,13 @@ impl Container {
                 let variants = data.variants.iter().map(|variant| Variant::read(variant, &serde));
                 let variants: Vec<_> = variants.filter_map(Result::transpose).collect::<Result<_, _>>()?;
                 let is_named = serde.tag.is_none() && data.variants.iter().any(|variant| variant.fields.is_empty());
-                let is_bare = is_named || serde.is_untagged || variants.iter().any(|variant| variant.is_untagged);
-                Data::Enum(variants, if is_bare { Bare::Maybe } else { Bare::Never })
+                let is_untagged = serde.is_untagged || variants.iter().any(|variant| variant.is_untagged);
+                let bare = match (is_untagged, is_named) {
+                    (true, _) => Bare::Untagged,
+                    (false, true) => Bare::Named,
+                    (false, false) => Bare::Never,
+                };
+                Data::Enum(variants, bare)
             }
             syn::Data::Union(data) => {
                 return Err(Error::new(data.union_token.span(), "`Pii` is derived for structs and enums"));
@@ -76,7 +84,10 @@ impl Shape {
     fn read(fields: &syn::Fields, case: &Both<Case>, is_transparent: bool) -> Result<Self, Error> {
         let read = fields.iter().map(|field| Field::read(field, case)).collect::<Result<Vec<_>, _>>()?;
         Ok(match fields {
-            syn::Fields::Unnamed(_) if read.len() > 1 && !is_transparent => Self::Elements(read),
+            // What is left out has no place, either.
+            syn::Fields::Unnamed(_) if read.len() > 1 && !is_transparent => {
+                Self::Elements(read.into_iter().flatten().collect())
+            }
             syn::Fields::Unnamed(_) => Self::Inner(read.into_iter().flatten().collect()),
             syn::Fields::Named(_) if is_transparent => Self::Inner(read.into_iter().flatten().collect()),
             syn::Fields::Named(_) | syn::Fields::Unit => Self::Members(read.into_iter().flatten().collect()),
@@ -103,7 +114,8 @@ impl Variant {
         let case =
             Both { written: serde.rename_all.written.or(fields.written), read: serde.rename_all.read.or(fields.read) };
         let ident = variant.ident.to_string();
-        let cased = |case: Option<Case>| case.map_or_else(|| ident.clone(), |case| case.of_variant(&ident));
+        let ident = ident.strip_prefix("r#").unwrap_or(&ident);
+        let cased = |case: Option<Case>| case.map_or_else(|| ident.to_owned(), |case| case.of_variant(ident));
         let around = match (&container.tag, &container.content) {
             _ if container.is_untagged || serde.is_untagged => Vec::new(),
             (Some(_), Some(content)) => vec![vec![content.clone()]],

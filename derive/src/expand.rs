@@ -24,7 +24,11 @@ pub(crate) fn expand(container: &Container) -> TokenStream {
     let body = match data {
         Data::Struct(shape) => of_shape(shape),
         Data::Enum(variants, bare) => {
-            let bare = (*bare == Bare::Maybe).then(|| quote!(places.bare();));
+            let bare = match bare {
+                Bare::Named => Some(quote!(places.bare();)),
+                Bare::Untagged => Some(quote!(places.untagged();)),
+                Bare::Never => None,
+            };
             let variants = variants.iter().map(|variant| {
                 let inner = of_shape(&variant.shape);
                 variant.around.iter().rev().fold(inner, |inner, names| member(names, &inner))
@@ -58,9 +62,9 @@ fn of_shape(shape: &Shape) -> TokenStream {
         Shape::Inner(fields) => fields.iter().map(of_field).collect(),
         Shape::Elements(fields) => (0_u32..)
             .zip(fields)
-            .filter_map(|(index, field)| {
-                let inner = of_field(field.as_ref()?);
-                Some(quote!(places.element(#index, |places| { #inner });))
+            .map(|(index, field)| {
+                let inner = of_field(field);
+                quote!(places.element(#index, |places| { #inner });)
             })
             .collect(),
     }

@@ -28,6 +28,20 @@ impl Field {
             );
             return Err(Error::new(*span, message));
         }
+        if let (Some((span, name)), FieldAttributes::Tagged(tagged)) = (&serde.shape, &pii)
+            && is_list(&field.ty)
+            && !tagged.is_whole
+        {
+            let message = format!(
+                "what `{name}` makes of the list cannot be told: write `#[pii(…, whole)]`, which encrypts whatever it is as one value"
+            );
+            return Err(Error::new(*span, message));
+        }
+        if field.ident.is_none() && (serde.skips_writing != serde.skips_reading || serde.may_be_left_out.is_some()) {
+            let message = "an element that is left out on one side alone, or at times, moves those behind it, so that \
+                           their places cannot be told: name the fields";
+            return Err(Error::new_spanned(field, message));
+        }
         if serde.is_flattened && matches!(pii, FieldAttributes::Tagged(_)) {
             return Err(Error::new_spanned(
                 field,

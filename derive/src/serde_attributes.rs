@@ -35,6 +35,8 @@ pub(crate) struct SerdeAttributes {
     pub(crate) is_flattened: bool,
     pub(crate) skips_writing: bool,
     pub(crate) skips_reading: bool,
+    /// Where it is left out by its value.
+    pub(crate) may_be_left_out: Option<proc_macro2::Span>,
     /// What gives the value another shape than its type has.
     pub(crate) shape: Option<(proc_macro2::Span, String)>,
 }
@@ -67,6 +69,10 @@ impl SerdeAttributes {
                 pass(meta)?;
                 self.shape.get_or_insert((meta.path.span(), name));
             }
+            "skip_serializing_if" => {
+                pass(meta)?;
+                self.may_be_left_out = Some(meta.path.span());
+            }
             // These change neither names nor shapes.
             "default"
             | "deny_unknown_fields"
@@ -74,7 +80,6 @@ impl SerdeAttributes {
             | "crate"
             | "expecting"
             | "borrow"
-            | "skip_serializing_if"
             | "other"
             | "variant_identifier"
             | "field_identifier" => pass(meta)?,

@@ -146,6 +146,17 @@ impl PiiPlaces {
         self.bare.extend(elements);
     }
 
+    /// Says the same of what may be anything, arrays as well: where a record stands alone or in a list, an array of other
+    /// things than objects may be a record, and is refused.
+    pub fn untagged(&mut self) {
+        let is_list = |path: &&String| {
+            let list = path.strip_suffix(ELEMENTS);
+            list.is_some_and(|list| self.paths.iter().all(|other| other != list))
+        };
+        let elements: Vec<_> = self.paths.iter().filter(is_list).cloned().collect();
+        self.bare.extend(elements);
+    }
+
     /// Describes what stands here as a `T`.
     pub fn nested<T: Pii + ?Sized>(&mut self) {
         let name = type_name::<T>();

@@ -18,4 +18,21 @@ impl From<Phone> for String {
     }
 }
 
+#[derive(fieldseal::Pii, serde::Serialize)]
+struct Joined {
+    #[pii(phone)]
+    #[serde(serialize_with = "join")]
+    phones: Vec<String>,
+}
+
+fn join<S: serde::Serializer>(phones: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&phones.join(","))
+}
+
+#[derive(fieldseal::Pii, serde::Serialize)]
+struct Moving(#[serde(skip_serializing_if = "Option::is_none")] Option<u8>, #[pii(phone, field = "phone")] String);
+
+#[derive(fieldseal::Pii, serde::Serialize)]
+struct OneSided(#[serde(skip_serializing)] u8, #[pii(phone, field = "phone")] String);
+
 fn main() {}
