@@ -17,6 +17,8 @@ use fieldseal::policy::{BlindIndex, CompoundIndex, Normalizer, RecordBinding, Re
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt;
+use proptest::prelude::*;
+use proptest::{collection, sample};
 use serde::{Deserialize, Serialize};
 use support::{Frames, Recorder, Server, keys, masked, token};
 use tower::{Layer, ServiceExt};
@@ -274,6 +276,8 @@ async fn no_way_of_writing_a_multipart_form_lets_a_value_through() {
         (photo.clone() + &part("name=\"phone\"", "9123"), 422, "refused", "before its files"),
         (photo.clone() + &part("name=\"other_phones\"", "9123"), 422, "refused", "before its files"),
         (photo.clone() + &part("name=\"a[phone]\"", "9123"), 422, "refused", "`phone`"),
+        (photo.clone() + &part("name=\"phone_index\"", "AAAA"), 422, "refused", "before its files"),
+        (photo.clone() + &part("name=\"area\"", "AAAA"), 422, "refused", "before its files"),
         (part("name=\"phone\"; filename=\"a\"", "9123"), 422, "refused", "as a file"),
         (part("name=\"phone\"\r\nContent-Type: application/json", "9123"), 422, "refused", "as a file"),
         (part("name=\"doc\"; filename=\"a.csv\"", "9123"), 415, "unsupported_media_type", "file_part"),
@@ -358,6 +362,71 @@ async fn a_long_file_flows_behind_the_fields_and_a_fault_in_it_breaks_the_body()
         } else {
             assert!(seen.body.is_err());
             assert!(reply.refusal(422, "refused").contains("before its files"));
+        }
+    }
+}
+
+/// Reads a multipart form as axum does, behind `layer` or without one: names and values, in order.
+async fn read_by_axum(
+    layer: Option<FieldEncryptionLayer>,
+    body: &str,
+    lengths: &[usize],
+) -> Result<Vec<(String, String)>, u16> {
+    let handler = |mut form: Multipart| async move {
+        let mut fields = Vec::new();
+        while let Ok(Some(field)) = form.next_field().await {
+            let name = field.name().unwrap().to_owned();
+            fields.push((name, field.text().await.unwrap()));
+        }
+        // A handler reads to the end, and the layer may find a fault there.
+        serde_json::to_string(&fields).unwrap()
+    };
+    let router = Router::new().route("/", post(handler));
+    let router = layer.into_iter().fold(router, Router::layer);
+    let body = Frames::cut(body.as_bytes(), lengths).into_body();
+    let request = http::Request::post("/").header(CONTENT_TYPE, MULTIPART).body(body).unwrap();
+    let reply = router.oneshot(request).await.unwrap();
+    let status = reply.status().as_u16();
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    if status == 200 { Ok(serde_json::from_slice(&body).unwrap()) } else { Err(status) }
+}
+
+proptest! {
+    /// Whatever the parts hold and however they are cut, the handler reads the same parts as without the layer, and tokens
+    /// where they are tagged. What is refused is refused.
+    #[test]
+    fn axum_reads_the_same_parts_behind_the_layer(
+        parts in collection::vec(
+            (
+                sample::select(vec![
+                    "name=\"name\"", "name=name", "name=\"note\"", "name=\"\"", "name=note ; filename=\"\"",
+                    "name=\"photo\"; filename=\"a; name=phone ;\"", "name=photo;filename=b", "name=\"other_phones\"",
+                    "filename=\"; name=phone ;\"; name=\"photo\"", "name=\"phone\"\r\nX: name=x", "name=\"a;b\"\r\nA:",
+                ]),
+                collection::vec(
+                    sample::select(vec!["\r\n", "\n", "\r", "-", "--", "--AaB03", "--AaB03x", "9123", "é", " ", "name="]),
+                    0..6,
+                ),
+            ),
+            0..6,
+        ),
+        lengths in collection::vec(1_usize..60, 1..4),
+    ) {
+        let body: String = parts.iter().map(|(head, text)| part(head, &text.concat())).collect::<String>() + END;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let behind = runtime.block_on(read_by_axum(Some(layer()), &body, &lengths));
+        if let Ok(behind) = behind {
+            let bare = runtime.block_on(read_by_axum(None, &body, &lengths)).unwrap();
+            let behind: Vec<_> = behind.into_iter().filter(|(name, _)| name != "phone_index").collect();
+            prop_assert_eq!(bare.len(), behind.len());
+            for ((name, value), (stored_name, stored)) in bare.into_iter().zip(behind) {
+                prop_assert_eq!(&name, &stored_name);
+                if ["name", "phone", "other_phones"].contains(&&*name) {
+                    prop_assert_eq!(cipher().decrypt_value::<String>(&name, stored).unwrap(), value);
+                } else {
+                    prop_assert_eq!(stored, value);
+                }
+            }
         }
     }
 }
