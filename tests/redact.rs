@@ -218,6 +218,9 @@ fn the_values_of_tagged_names_are_cut_from_texts() {
         info!("{json}");
         error!(error = &failure() as &dyn Error, "{}", failure());
         info!("asked for phone=+65 9123 4567, 81234567");
+        for form in ["phone[]=9123", "customer[phone][0]=9123", "phone[0][number]=9123"] {
+            info!("a form: {form}");
+        }
     });
 }
 

@@ -59,7 +59,7 @@
 //! | `name: "value"`, `name='value'`, `"name":"value"`, also escaped, as JSON is in another text | what stands between the quotes |
 //! | `name: Some("value")`, `name: Address { … }`, `"name": [ … ]`, PostgreSQL's `(name)=(value)` | as far as the brackets go |
 //! | `"name": 5` in JSON | the number |
-//! | anything else behind the name and a `:` or `=`: `name=Tan Wei Ming, 3rd floor` | all the rest of the text, since nothing tells where the value ends |
+//! | anything else behind the name and a `:` or `=`: `name=Tan Wei Ming, 3rd floor`, `name[0]=Tan` | all the rest of the text, since nothing tells where the value ends |
 //!
 //! Names are compared without case, `_` and `-`, so `contactNumber` is `contact_number`. Values that are not there (`None`,
 //! `null`, `""`) stay. All other bytes stay as they were, and numbers and truth values keep their types. A policy with a name

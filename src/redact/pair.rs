@@ -58,11 +58,14 @@ impl Named {
             let rest = text.strip_suffix(*close)?;
             Some(&rest[rest.rfind(*open)? + 1..])
         });
-        let Some(list) = enclosed else {
-            return names.hold(&text[text.trim_end_matches(is_word).len()..]).then_some(Self::Bare);
+        let bare = |text: &str, is_inside: &dyn Fn(char) -> bool| {
+            names.hold(&text[text.trim_end_matches(is_inside).len()..]).then_some(Self::Bare)
         };
+        let Some(list) = enclosed else { return bare(text, &is_word) };
         let is_held = list.split(',').any(|name| names.hold(name.trim_matches(|c: char| !is_word(c))));
-        is_held.then_some(Self::Listed)
+        // As forms have it: `phones[]`, `customer[phones][0]`.
+        let in_form = || bare(text, &|c| is_word(c) || matches!(c, '[' | ']'));
+        if is_held { Some(Self::Listed) } else { in_form() }
     }
 }
 
