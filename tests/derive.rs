@@ -453,3 +453,28 @@ fn the_compiler_says_what_cannot_be_told() {
     let tests = trybuild::TestCases::new();
     tests.compile_fail("tests/derive/*.rs");
 }
+
+/// `serde` reads a struct also from an array of its fields, in maps too.
+#[test]
+fn values_of_a_map_that_are_written_as_arrays_are_refused() {
+    #[derive(serde::Deserialize, Pii)]
+    #[pii(collection = "c")]
+    #[expect(dead_code, reason = "only described")]
+    struct Contacts {
+        others: HashMap<String, Person>,
+        tags: Vec<String>,
+    }
+    #[derive(serde::Deserialize, Pii)]
+    #[expect(dead_code, reason = "only described")]
+    struct Person {
+        #[pii(phone)]
+        phone: String,
+    }
+    let cipher = cipher_of::<Contacts>();
+    assert_eq!(cipher.policy().fields()[0].paths(), ["$['others'].{*}['phone']", "$[:]['others'].{*}['phone']"]);
+    let stored = cipher.encrypt_json(br#"{"others":{"x":{"phone":"9123"}},"tags":["a"]}"#).unwrap();
+    assert!(stored.starts_with(br#"{"others":{"x":{"phone":"fs1."#) && stored.ends_with(br#""}},"tags":["a"]}"#));
+    assert!(cipher.encrypt_json(br#"[{"others":{"x":{"phone":"9123"}},"tags":["a"]}]"#).is_ok());
+    let refused = cipher.encrypt_json(br#"{"others":{"x":["9123"]}}"#).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Refused);
+}

@@ -145,7 +145,7 @@ impl Check<'_, '_> {
     fn look(&mut self, sight: &Sight, group: &Group) {
         let last = sight.path.segments.iter().rev().find_map(|segment| match &segment.selector {
             Selector::Name(name) => Some(&**name),
-            Selector::Index(_) | Selector::Elements | Selector::Wildcard => None,
+            Selector::Index(_) | Selector::Elements | Selector::Members | Selector::Wildcard => None,
         });
         let is_index = |name: &str| {
             let own = self.policy.fields().iter().any(|field| field.index_name().as_deref() == Some(name));

@@ -137,7 +137,7 @@ fn fields(read: &mut Description<'_>) -> Result<Vec<Described>, Error> {
     for Tagged { path, pointer, tagging } in tagged(read)? {
         let last = path.segments.iter().rev().find_map(|segment| match &segment.selector {
             Selector::Name(name) => Some(name.clone()),
-            Selector::Index(_) | Selector::Elements | Selector::Wildcard => None,
+            Selector::Index(_) | Selector::Elements | Selector::Members | Selector::Wildcard => None,
         });
         let Some(name) = tagging.name.clone().or(last) else {
             return Err(fault(&pointer, "it stands in no member: give the field a `name` here"));

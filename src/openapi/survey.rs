@@ -82,7 +82,9 @@ fn stepped(items: &[Item], step: &Step, paths: &[Path]) -> Vec<Item> {
 /// Whether a selector selects what stands at a step, and whether that is certain.
 fn selects(selector: &Selector, step: &Step) -> Option<bool> {
     match (selector, step) {
-        (Selector::Wildcard, _) | (Selector::Elements, Step::Element | Step::Index(_)) => Some(true),
+        (Selector::Wildcard, _)
+        | (Selector::Elements, Step::Element | Step::Index(_))
+        | (Selector::Members, Step::Member | Step::Property(_)) => Some(true),
         (Selector::Name(name), Step::Property(own)) => (name == own).then_some(true),
         (Selector::Index(index), Step::Index(own)) => (index == own).then_some(true),
         (Selector::Name(_), Step::Member) | (Selector::Index(_), Step::Element) => Some(false),

@@ -298,6 +298,7 @@ impl Automaton {
                 // The members of an object are not records, so there a wildcard stands for elements.
                 Selector::Wildcard => paths[path].0 != FieldIndex::RECORD || symbol >= self.other_index(),
                 Selector::Elements => symbol >= self.other_index(),
+                Selector::Members => symbol < self.other_index(),
                 Selector::Name(name) => self.name_symbol(name.as_bytes()) == symbol,
                 Selector::Index(index) => {
                     symbol > self.other_index() && self.indexes[symbol - self.other_index() - 1] == *index
@@ -343,6 +344,7 @@ fn object(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> Option<Object
             Selector::Name(_) => {
                 next.descendant && set.iter().all(|item| item.1 == 0) && !set.iter().any(|item| by_name(&item))
             }
+            Selector::Members => false,
             Selector::Index(_) | Selector::Elements | Selector::Wildcard => !next.descendant,
         })
     };

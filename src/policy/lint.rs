@@ -90,7 +90,7 @@ pub(super) fn check(
     let last_names = paths.iter().filter_map(|(field, path)| {
         let last = path.segments.iter().rev().find_map(|segment| match &segment.selector {
             Selector::Name(name) => Some(name),
-            Selector::Index(_) | Selector::Elements | Selector::Wildcard => None,
+            Selector::Index(_) | Selector::Elements | Selector::Members | Selector::Wildcard => None,
         });
         last.map(|name| (plain_name(name).into_owned(), *field))
     });

@@ -74,7 +74,9 @@ impl ListPath {
                 let Some(Segment { descendant, selector }) = path.segments.get(at) else { continue };
                 let takes = match (selector, step) {
                     (Selector::Name(own), Some(name)) => own == name,
-                    (Selector::Index(_) | Selector::Elements, None) | (Selector::Wildcard, _) => true,
+                    (Selector::Index(_) | Selector::Elements, None)
+                    | (Selector::Members, Some(_))
+                    | (Selector::Wildcard, _) => true,
                     _ => false,
                 };
                 next.extend([descendant.then_some(at), takes.then_some(at + 1)].into_iter().flatten());

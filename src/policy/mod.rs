@@ -9,6 +9,7 @@
 //! | index | `[0]` | the element at that place, from the start |
 //! | wildcard | `.*`, `[*]` | every member or element |
 //! | slice | `[:]` | every element of an array, and no member of an object |
+//! | members | `.{*}` | every member of an object, and no element of an array: of our own, since RFC 9535 has none |
 //! | descendant | `..name`, `..[0]`, `..*` | the same at every depth |
 //!
 //! Filters, slices with bounds, unions, negative indexes and functions are refused: a document is read once, as it passes.

@@ -26,6 +26,8 @@ pub(crate) enum Selector {
     Index(u32),
     /// The elements of an array, and no members of an object.
     Elements,
+    /// The members of an object, and no elements of an array.
+    Members,
     Wildcard,
 }
 
@@ -67,6 +69,7 @@ impl fmt::Display for Path {
                 }
                 Selector::Index(index) => write!(f, "{dots}[{index}]")?,
                 Selector::Elements => write!(f, "{dots}[:]")?,
+                Selector::Members => write!(f, "{}{{*}}", if *descendant { ".." } else { "." })?,
                 Selector::Wildcard => write!(f, "{dots}[*]")?,
             }
         }
@@ -81,7 +84,7 @@ fn is_shorthand(name: &str) -> bool {
     name.starts_with(is_first) && name.chars().all(|c| is_first(c) || c.is_ascii_digit())
 }
 
-const SUBSET: &str = "outside the subset: child, index, wildcard, `[:]` and descendant segments are understood";
+const SUBSET: &str = "outside the subset: child, index, wildcard, `[:]`, `.{*}` and descendant segments are understood";
 
 struct Parser<'a> {
     text: &'a str,
@@ -123,6 +126,11 @@ impl Parser<'_> {
     fn shorthand(&mut self) -> Result<Selector, PathError> {
         if self.takes('*') {
             return Ok(Selector::Wildcard);
+        }
+        // No JSONPath: that has no selector of members alone.
+        if self.takes('{') {
+            let is_whole = self.takes('*') && self.takes('}');
+            return if is_whole { Ok(Selector::Members) } else { Err(self.error(SUBSET)) };
         }
         let is_first = |c: char| c == '_' || c.is_ascii_alphabetic() || !c.is_ascii();
         let start = self.position();
@@ -257,6 +265,7 @@ mod tests {
             [(false, name("items")), (false, Selector::Wildcard), (false, name("address"))]
         );
         assert_eq!(parsed("$[:]..[ : ]"), [(false, Selector::Elements), (true, Selector::Elements)]);
+        assert_eq!(parsed("$.{*}..{*}"), [(false, Selector::Members), (true, Selector::Members)]);
         assert_eq!(parsed("$[0]..*"), [(false, Selector::Index(0)), (true, Selector::Wildcard)]);
         assert_eq!(parsed("$..[ 'a b' ]"), [(true, name("a b"))]);
         assert_eq!(parsed(r#"$["it's"]['\'\\\u00e9\ud83d\ude00']"#), [(false, name("it's")), (false, name("'\\é😀"))]);
@@ -266,9 +275,15 @@ mod tests {
     #[cfg(feature = "openapi")]
     #[test]
     fn a_path_is_written_as_it_is_read() {
-        for text in
-            ["$.a[*].b", "$..phone", "$[0]..[*]", "$[:]..[:]", "$..['a b'][\"it's \\\\ \\u0001\"]", "$.姓名['']"]
-        {
+        for text in [
+            "$.a[*].b",
+            "$..phone",
+            "$[0]..[*]",
+            "$[:]..[:]",
+            "$.{*}..{*}.a",
+            "$..['a b'][\"it's \\\\ \\u0001\"]",
+            "$.姓名['']",
+        ] {
             let path = Path::parse(text).unwrap();
             assert_eq!(Path::parse(&path.to_string()).unwrap(), path, "{path}");
         }
@@ -295,6 +310,8 @@ mod tests {
             ("$[:2]", 4),
             ("$[::2]", 4),
             ("$.:", 3),
+            ("$.{a}", 4),
+            ("$.{*", 5),
             ("$[?(@.a)]", 3),
             ("$['a','b']", 6),
             ("$['a'", 6),

@@ -136,7 +136,7 @@ impl PiiPlaces {
 
     /// Describes the members of an object, whatever they are called.
     pub fn any_member(&mut self, inside: impl FnOnce(&mut Self)) {
-        self.within(&[".*".to_owned()], inside);
+        self.within(&[".{*}".to_owned()], inside);
     }
 
     /// Says that what stands here need not be an object, though some of it is: elements of a list that are no records are
