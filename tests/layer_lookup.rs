@@ -268,6 +268,34 @@ async fn a_search_that_is_sent_asks_for_the_index() {
 }
 
 #[tokio::test]
+async fn a_search_names_fields_as_the_policy_does() {
+    let recorder = Recorder::echoing();
+    let server = Server::axum(layer(), &recorder).await;
+    let search = |body: &str| {
+        let request = server.request("POST", "/customers/search").header(CONTENT_TYPE, JSON);
+        server.send(request.body(Body::from(body.to_owned())).unwrap())
+    };
+    for body in [
+        r#"{"phone":"9123"}"#,
+        r#"{"filter":{"phoneNumber":"9123"}}"#,
+        r#"{"Phone_Number":"9123"}"#,
+        r#"{"phone_number__eq":"9123"}"#,
+        r#"[{"or":[{"phone":"9123"}]}]"#,
+        r#"{"phone":"9123"}"#,
+    ] {
+        let detail = search(body).await.refusal(422, "refused");
+        assert!(detail.contains("`phone`") && !detail.contains("9123"), "{body}: {detail}");
+    }
+    assert_eq!(recorder.calls(), 0);
+    let seen = format!(r#"{{"filter":{{"phone_index":"{}"}},"sort":"phone","n":[1,-1,1.5,null,true]}}"#, term("9123"));
+    let body = r#"{"filter":{"phone_number":"9123"},"sort":"phone","n":[1,-1,1.5,null,true]}"#;
+    assert_eq!(search(body).await.status, 200);
+    assert_eq!(recorder.only().bytes(), seen.as_bytes());
+    let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(70_000));
+    assert!(search(&long).await.refusal(413, "too_large").contains("whole_body_limit"));
+}
+
+#[tokio::test]
 async fn a_form_elsewhere_is_stored_and_asks_for_nothing() {
     let recorder = Recorder::echoing();
     let server = Server::axum(layer(), &recorder).await;

@@ -11,7 +11,8 @@ use super::field_cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
 
 /// A `T` whose tagged fields are encrypted: what may go to storage, into a queue, to another service. No method gives a `T`
-/// back without a cipher, and no `T` becomes one without being encrypted, so that the two cannot be taken for each other.
+/// back without a cipher, and no `T` becomes one without being encrypted, so that the two cannot be taken for each other. What
+/// `Deserialize` reads as one is taken for stored: read it from the storage, not from a request.
 ///
 /// With `serde_json` it is written as the document of `T`, with tokens in the place of tagged values. Whatever
 /// document is read as one, only what a cipher under the same policy, keys and scope encrypted can be decrypted.

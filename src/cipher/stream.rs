@@ -103,12 +103,6 @@ impl JsonStream {
         }
     }
 
-    /// Whether it is a search whose truncated indexes are kept, to be checked.
-    #[cfg(feature = "layer")]
-    pub(crate) fn is_checked_search(&self) -> bool {
-        matches!(&self.direction, Direction::Encrypt(encryption) if encryption.wanted().is_checked())
-    }
-
     /// How much room a document of `length` bytes mostly takes when it is transformed.
     pub(crate) fn room_for(&self, length: usize) -> usize {
         match self.direction {

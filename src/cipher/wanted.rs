@@ -19,11 +19,6 @@ impl Wanted {
         Self(Some(Arc::default()))
     }
 
-    #[cfg(feature = "layer")]
-    pub(crate) fn is_checked(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Appends the indexes to ask for, separated by commas.
     ///
     /// # Errors

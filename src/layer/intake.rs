@@ -1,6 +1,5 @@
 //! Takes a body in, and transforms it as it comes.
 
-use std::borrow::Cow;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,16 +9,15 @@ use http::HeaderMap;
 use http_body::Body;
 use tower::BoxError;
 
-use super::bodies::{BodyStream, Pace, form};
+use super::bodies::{BodyStream, Held, Pace};
 use super::body::FieldBody;
 use super::candidates::Candidates;
 use super::digest;
 use super::fault::Fault;
 use super::head::refuse_tokens_in;
 use super::limits::Limits;
-use super::query::rewrite_parameters;
 use super::streaming::{Flow, PIECE, Streaming};
-use crate::cipher::{FieldCipher, Wanted};
+use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{BodyMeter, Lap};
 use crate::secret::SecretBuffer;
@@ -35,33 +33,12 @@ const LEAST_ROOM: usize = 512;
 pub(super) enum Processor {
     /// What can be transformed piece by piece.
     Stream(BodyStream),
-    /// Operations are only understood whole.
-    JsonPatch(Box<(FieldCipher, SecretBuffer)>),
-    /// Whose fields are only understood together.
-    Form(Box<(FieldCipher, SecretBuffer, FormUse)>),
+    /// What is only understood as a whole.
+    Held(Box<Held>),
     /// What a lookup found.
     Candidates(Box<Candidates>),
     /// Nothing may come, or this error is why.
     Empty(Option<Error>),
-}
-
-/// What a form is for.
-#[derive(Debug)]
-pub(super) enum FormUse {
-    /// Its fields are stored. They are only what changes, if so.
-    Store { is_change: bool },
-    /// A search whose parameters are rewritten.
-    Search(Wanted),
-}
-
-impl Processor {
-    pub(super) fn form(cipher: FieldCipher, use_of: FormUse) -> Self {
-        Self::Form(Box::new((cipher, SecretBuffer::default(), use_of)))
-    }
-
-    pub(super) fn json_patch(cipher: FieldCipher) -> Self {
-        Self::JsonPatch(Box::new((cipher, SecretBuffer::default())))
-    }
 }
 
 impl Processor {
@@ -69,8 +46,7 @@ impl Processor {
     fn check_trailers(&self, trailers: &mut HeaderMap) -> Result<(), Error> {
         match self {
             Self::Stream(stream) => check_trailers(stream, trailers),
-            Self::JsonPatch(patch) => check_inward(&patch.0, trailers),
-            Self::Form(form) => check_inward(&form.0, trailers),
+            Self::Held(held) => check_inward(held.cipher(), trailers),
             Self::Candidates(_) => {
                 digest::remove(trailers);
                 Ok(())
@@ -180,8 +156,7 @@ where
                     }
                     length
                 }
-                Processor::JsonPatch(patch) => hold(&mut patch.1, chunk, self.limits, self.received)?,
-                Processor::Form(form) => hold(&mut form.1, chunk, self.limits, self.received)?,
+                Processor::Held(held) => held.hold(chunk, self.limits, self.received)?,
                 Processor::Candidates(candidates) => candidates.hold(chunk, self.limits, self.received)?,
                 Processor::Empty(error) => {
                     let missing = || Error::new(ErrorKind::UnsupportedMediaType, "the body cannot be looked into");
@@ -198,24 +173,7 @@ where
         if self.received > 0 {
             match &mut self.processor {
                 Processor::Stream(stream) => stream.finish(self.out.as_mut_vec())?,
-                Processor::JsonPatch(patch) => {
-                    let (cipher, patch) = &**patch;
-                    *self.out.as_mut_vec() =
-                        cipher.encrypt_json_patch_within(patch.as_slice(), self.limits.whole_out())?;
-                }
-                Processor::Form(form) => {
-                    let (cipher, form, use_of) = &**form;
-                    let fault = || Error::new(ErrorKind::Malformed, "a form is text in UTF-8");
-                    let form = str::from_utf8(form.as_slice()).map_err(|_| fault())?;
-                    form::check_kind(form)?;
-                    cipher.refuse_token(&form_urlencoded::parse(form.as_bytes()).fold(Vec::new(), joined))?;
-                    match use_of {
-                        FormUse::Store { is_change } => form::encrypt(cipher, *is_change, form, &mut self.out)?,
-                        FormUse::Search(wanted) => {
-                            self.out.extend_from_slice(rewrite_parameters(cipher, wanted, form)?.as_bytes());
-                        }
-                    }
-                }
+                Processor::Held(held) => held.encrypt(self.limits, &mut self.out)?,
                 Processor::Candidates(candidates) => candidates.open(&mut self.out)?,
                 Processor::Empty(_) => {}
             }
@@ -231,7 +189,7 @@ where
     fn go_on_streaming(&mut self, rest: Option<B::Data>) -> Result<FieldBody<B>, Error> {
         let Self { body, processor, limits, fault, received, meter, out, .. } = self;
         match (body.take(), mem::replace(processor, Processor::Empty(None))) {
-            (Some(body), Processor::Stream(stream)) if !stream.is_held() => {
+            (Some(body), Processor::Stream(stream)) => {
                 let (meter, out) = (mem::take(meter), mem::take(out));
                 let flow = Flow { stream, received: *received, meter, out, rest };
                 let streaming = Streaming::new(body, flow, *limits, fault.clone());
@@ -243,22 +201,6 @@ where
             )),
         }
     }
-}
-
-/// Keeps a piece of a body that is only understood whole.
-fn hold(held: &mut SecretBuffer, piece: &[u8], limits: Limits, received: u64) -> Result<usize, Error> {
-    limits.check_held(received)?;
-    held.extend_from_slice(piece);
-    Ok(piece.len())
-}
-
-/// Both parts of a pair, with a line break behind each.
-fn joined(mut text: Vec<u8>, (name, value): (Cow<'_, str>, Cow<'_, str>)) -> Vec<u8> {
-    for part in [name, value] {
-        text.extend_from_slice(part.as_bytes());
-        text.extend_from_slice(b".\n");
-    }
-    text
 }
 
 pub(super) fn broken(source: BoxError) -> Error {

@@ -32,12 +32,12 @@ impl Limits {
         usize::try_from(self.whole.max(WHOLE).saturating_mul(GROWTH)).unwrap_or(usize::MAX)
     }
 
-    /// A JSON Patch is only understood whole, and so is a form.
+    /// A JSON Patch is only understood whole, and so are a form and a search.
     pub(super) fn check_held(&self, received: u64) -> Result<(), Error> {
         if received > self.whole {
             let limit = self.whole;
             let message = format!(
-                "a JSON Patch or a form is longer than the {limit} bytes that are held whole (`whole_body_limit`)"
+                "a JSON Patch, a form or a search is longer than the {limit} bytes that are held whole (`whole_body_limit`)"
             );
             return Err(Error::new(ErrorKind::TooLarge, message));
         }

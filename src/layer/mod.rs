@@ -154,7 +154,8 @@
 //!
 //! - [`lookup_path`](FieldEncryptionLayer::lookup_path): a segment of the path, `/customers/by-phone/{phone}`. A path by which
 //!   nothing could be looked up is refused when the layer is made, and so is a cipher without keys for its indexes;
-//! - [`search_path`](FieldEncryptionLayer::search_path): a JSON document or a form that is sent as a search;
+//! - [`search_path`](FieldEncryptionLayer::search_path): a JSON document or a form that is sent as a search, up to the limit
+//!   of whole bodies; a member of the document that is called like a field and stands at no path of it is refused;
 //! - with a [`CompoundIndex`](crate::policy::CompoundIndex), `?postcode=…&birth_year=…` asks for the index of both; one without the
 //!   other is refused;
 //! - [`FieldCipher::lookup`](crate::FieldCipher::lookup), in the service itself.

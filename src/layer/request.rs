@@ -7,10 +7,10 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, request};
 use http_body::Body;
 
-use super::bodies::{BodyStream, Boundary, MultipartStream};
+use super::bodies::{BodyStream, Boundary, Held, HeldKind, MultipartStream};
 use super::digest;
 use super::head::refuse_tokens;
-use super::intake::{FormUse, Processor};
+use super::intake::Processor;
 use super::limits::Limits;
 use super::media_type::MediaType;
 use super::query;
@@ -79,7 +79,7 @@ pub(super) fn plan(
         Err(error) if may_be_empty => Processor::Empty(Some(error)),
         processor => processor?,
     };
-    if matches!(processor, Processor::JsonPatch(_) | Processor::Form(_)) {
+    if matches!(processor, Processor::Held(_)) {
         limits.check_held(declared)?;
     }
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT] {
@@ -120,23 +120,22 @@ fn processor(
     use_of: Use,
 ) -> Result<Processor, Error> {
     let json = |stream| Ok(Processor::Stream(BodyStream::Json(Box::new(stream))));
+    let held = |kind| Ok(Processor::Held(Box::new(Held::new(cipher.clone(), kind))));
     let is_change = use_of == Use::Change;
     if is_encoded {
         return Err(unsupported("an encoded body cannot be looked into; send it with no Content-Encoding"));
     }
     match media_type {
-        MediaType::Json if use_of == Use::Search => json(cipher.search_encryptor(wanted.clone())),
-        MediaType::Form if use_of == Use::Search => {
-            Ok(Processor::form(cipher.clone(), FormUse::Search(wanted.clone())))
-        }
+        MediaType::Json if use_of == Use::Search => held(HeldKind::JsonSearch(wanted.clone())),
+        MediaType::Form if use_of == Use::Search => held(HeldKind::FormSearch(wanted.clone())),
         _ if use_of == Use::Search => Err(unsupported("a search is sent as `application/json` or as a form")),
         MediaType::Json if is_change => json(cipher.partial_encryptor()),
         MediaType::Json => json(cipher.json_encryptor()),
         MediaType::MergePatch => json(cipher.merge_patch_encryptor()),
         MediaType::Lines if is_change => json(cipher.partial_ndjson_encryptor()),
         MediaType::Lines => json(cipher.ndjson_encryptor()),
-        MediaType::JsonPatch => Ok(Processor::json_patch(cipher.clone())),
-        MediaType::Form => Ok(Processor::form(cipher.clone(), FormUse::Store { is_change })),
+        MediaType::JsonPatch => held(HeldKind::JsonPatch),
+        MediaType::Form => held(HeldKind::Form { is_change }),
         MediaType::Other | MediaType::Multipart | MediaType::Events => Err(unsupported(
             "this media type cannot be looked into; send JSON with `Content-Type: application/json`, or a form",
         )),

@@ -2,12 +2,15 @@
 
 mod events;
 mod fields;
-pub(super) mod form;
+mod form;
+mod held;
 mod multipart;
 mod part_head;
+mod search;
 
 pub(super) use events::EventStream;
 pub(super) use fields::check_file_part;
+pub(super) use held::{Held, HeldKind};
 pub(super) use multipart::{Boundary, MultipartStream};
 
 use crate::cipher::{FieldCipher, JsonStream};
@@ -61,11 +64,6 @@ impl BodyStream {
             Self::Events(_) => None,
             Self::Multipart(stream) => Some(stream.cipher()),
         }
-    }
-
-    /// Whether it is understood only as a whole.
-    pub(super) fn is_held(&self) -> bool {
-        matches!(self, Self::Json(stream) if stream.is_checked_search())
     }
 
     pub(super) fn pace(&self) -> Pace {

@@ -152,14 +152,11 @@ impl MultipartStream {
             },
             Stage::Head => {
                 let come = self.rest();
-                let Some(end) = memmem::find(come, b"\r\n\r\n") else {
-                    let is_short = come.len() <= LONGEST_HEAD;
-                    return if is_short {
-                        Ok(false)
-                    } else {
-                        Err(malformed("has a part whose head is longer than 8 KiB"))
-                    };
-                };
+                let end = memmem::find(come, b"\r\n\r\n");
+                if end.unwrap_or(come.len()) > LONGEST_HEAD {
+                    return Err(malformed("has a part whose head is longer than 8 KiB"));
+                }
+                let Some(end) = end else { return Ok(false) };
                 if self.boundary.find(&come[..end]).is_some() {
                     return Err(misplaced());
                 }

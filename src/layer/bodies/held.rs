@@ -1,0 +1,81 @@
+//! Bodies that are only understood as a whole.
+
+use std::borrow::Cow;
+
+use super::{form, search};
+use crate::cipher::{FieldCipher, Wanted};
+use crate::error::{Error, ErrorKind};
+use crate::layer::limits::Limits;
+use crate::layer::query::rewrite_parameters;
+use crate::secret::SecretBuffer;
+
+/// A body on its way in, until all of it is there.
+#[derive(Debug)]
+pub(in super::super) struct Held {
+    cipher: FieldCipher,
+    kind: HeldKind,
+    body: SecretBuffer,
+}
+
+/// What is held.
+#[derive(Debug)]
+pub(in super::super) enum HeldKind {
+    JsonPatch,
+    /// The fields of a form, which are only what changes, if so.
+    Form {
+        is_change: bool,
+    },
+    FormSearch(Wanted),
+    JsonSearch(Wanted),
+}
+
+impl Held {
+    pub(in super::super) fn new(cipher: FieldCipher, kind: HeldKind) -> Self {
+        Self { cipher, kind, body: SecretBuffer::default() }
+    }
+
+    pub(in super::super) fn cipher(&self) -> &FieldCipher {
+        &self.cipher
+    }
+
+    /// Keeps a piece, and returns its length.
+    pub(in super::super) fn hold(&mut self, piece: &[u8], limits: Limits, received: u64) -> Result<usize, Error> {
+        limits.check_held(received)?;
+        self.body.extend_from_slice(piece);
+        Ok(piece.len())
+    }
+
+    /// Writes what it becomes.
+    pub(in super::super) fn encrypt(&self, limits: Limits, out: &mut SecretBuffer) -> Result<(), Error> {
+        let Self { cipher, kind, body } = self;
+        match kind {
+            HeldKind::JsonPatch => {
+                *out.as_mut_vec() = cipher.encrypt_json_patch_within(body.as_slice(), limits.whole_out())?;
+            }
+            HeldKind::Form { is_change } => form::encrypt(cipher, *is_change, self.form()?, out)?,
+            HeldKind::FormSearch(wanted) => {
+                out.extend_from_slice(rewrite_parameters(cipher, wanted, self.form()?)?.as_bytes());
+            }
+            HeldKind::JsonSearch(wanted) => search::encrypt(cipher, wanted, body.as_slice(), out)?,
+        }
+        Ok(())
+    }
+
+    /// Returns the text of a form in which no token stands.
+    fn form(&self) -> Result<&str, Error> {
+        let fault = || Error::new(ErrorKind::Malformed, "a form is text in UTF-8");
+        let form = str::from_utf8(self.body.as_slice()).map_err(|_| fault())?;
+        form::check_kind(form)?;
+        self.cipher.refuse_token(&form_urlencoded::parse(form.as_bytes()).fold(Vec::new(), joined))?;
+        Ok(form)
+    }
+}
+
+/// Both parts of a pair, with a line break behind each.
+fn joined(mut text: Vec<u8>, (name, value): (Cow<'_, str>, Cow<'_, str>)) -> Vec<u8> {
+    for part in [name, value] {
+        text.extend_from_slice(part.as_bytes());
+        text.extend_from_slice(b".\n");
+    }
+    text
+}
