@@ -226,3 +226,22 @@ async fn what_authentication_says_is_never_ignored() {
         _ => panic!("the tenant was ignored"),
     }
 }
+
+#[tokio::test]
+async fn a_name_that_would_hide_a_field_and_is_none_is_never_passed_over() {
+    for (reveal, status) in [
+        (Reveal::all(Shown::Plain).field("phonne", Shown::Absent), 500),
+        (Reveal::all(Shown::Masked).field("Phone", Shown::Token), 500),
+        (Reveal::all(Shown::Masked).field("phonne", Shown::Plain), 200),
+        (Reveal::all(Shown::Plain).field("phone", Shown::Absent), 200),
+    ] {
+        let recorder = Recorder::answering(JSON, cipher().encrypt_json(CUSTOMER.as_bytes()).unwrap());
+        let layer = FieldEncryptionLayer::new(cipher()).unwrap().reveal(reveal.clone());
+        let server = Server::hyper(layer, &recorder).await;
+        let reply = server.get("/customers/7").await;
+        assert_eq!(reply.status.as_u16(), status, "{reveal:?}");
+        if status == 500 {
+            reply.refusal(500, "misconfigured");
+        }
+    }
+}

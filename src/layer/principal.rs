@@ -43,6 +43,15 @@ impl Principal {
         }
         if let Some(default) = &self.reveal {
             let reveal = extensions.get::<Reveal>().unwrap_or(default);
+            let policy = cipher.policy();
+            if let Some(field) = reveal.hidden_besides(policy.fields()) {
+                let message = format!(
+                    "a `Reveal` hides the field `{field}`, which the policy of `{}` does not have: name it as the policy \
+                     does, or hide all fields and name those that are shown",
+                    policy.collection()
+                );
+                return Err(Error::new(ErrorKind::Policy, message));
+            }
             own = Some(own.as_ref().unwrap_or(cipher).revealing(reveal));
         } else if extensions.get::<Reveal>().is_some() {
             let message = "a request has a `Reveal` in its extensions, and the layer was made without `reveal`: call it \

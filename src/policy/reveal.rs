@@ -1,6 +1,9 @@
 //! Who sees what of a value.
 
-/// What somebody sees of the values of a field.
+#[cfg(feature = "layer")]
+use super::field::Field;
+
+/// What somebody sees of the values of a field, from all of it to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Shown {
@@ -40,8 +43,10 @@ impl Reveal {
     }
 
     /// Shows `field` in another way than the others: by the name that the policy gives it, such as `payment.iban`, letter by
-    /// letter. **A name that the policy does not have changes nothing**, so a misspelled one hides nothing. Where that
-    /// matters, hide all and name what is shown: `Reveal::all(Shown::Absent).field("name", Shown::Plain)`.
+    /// letter. The layer refuses a request whose `Reveal` would hide a field that the policy does not have, since a
+    /// misspelled name hides nothing: where several collections share one, hide all and name what is shown,
+    /// `Reveal::all(Shown::Absent).field("name", Shown::Plain)`.
+    /// [`FieldCipher::revealing`](crate::FieldCipher::revealing) passes over such names.
     pub fn field(mut self, field: impl Into<String>, shown: Shown) -> Self {
         self.fields.push((field.into(), shown));
         self
@@ -56,6 +61,15 @@ impl Reveal {
 
     pub(crate) fn who(&self) -> Option<&str> {
         self.by.as_deref()
+    }
+
+    /// Returns a field that is hidden more than the others, and that is none of `fields`.
+    #[cfg(feature = "layer")]
+    pub(crate) fn hidden_besides(&self, fields: &[Field]) -> Option<&str> {
+        let hides = |shown: &Shown| *shown as u8 > self.others as u8;
+        let is_known = |field: &str| fields.iter().any(|own| own.name() == field);
+        let mut hidden = self.fields.iter().filter(|(field, shown)| hides(shown) && !is_known(field));
+        hidden.next().map(|(field, _)| &**field)
     }
 
     /// The last word on the field called `name`.
