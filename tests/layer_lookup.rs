@@ -465,3 +465,33 @@ async fn fields_of_one_index_are_asked_for_together() {
         assert_eq!(reply.status, status, "{method}");
     }
 }
+
+/// A condition that is left out on the way would widen a search to other people's rows.
+#[tokio::test]
+async fn a_search_loses_no_part_that_belongs_to_another_index() {
+    let exact = |index: CompoundIndex, field: &str| index.part(field, Normalizer::exact());
+    let pair = |name: &str, one: &str, other: &str| exact(exact(CompoundIndex::new(name), one), other);
+    let policy = Policy::builder("customers")
+        .field(Field::new("postcode", Tag::Address))
+        .field(Field::new("birth_year", Tag::DateOfBirth))
+        .field(Field::new("gender", Tag::Text))
+        .compound_index(pair("place_and_year", "postcode", "birth_year"))
+        .compound_index(pair("place_and_gender", "postcode", "gender"))
+        .build()
+        .unwrap();
+    let cipher = FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap();
+    let layer = FieldEncryptionLayer::new(cipher).unwrap().search_path("/customers/search").unwrap();
+    for (media_type, body) in [
+        (JSON, r#"{"gender":"f","birth_year":"1980","postcode":"570123"}"#),
+        (JSON, r#"{"birth_year":"1980","gender":"f","postcode":"570123"}"#),
+        (JSON, r#"{"postcode":"570123","birth_year":"1980","gender":"f"}"#),
+        (FORM, "gender=f&birth_year=1980&postcode=570123"),
+    ] {
+        let recorder = Recorder::answering(JSON, "[]");
+        let server = Server::axum(layer.clone(), &recorder).await;
+        let request = server.request("POST", "/customers/search").header(CONTENT_TYPE, media_type);
+        let reply = server.send(request.body(Body::from(body)).unwrap()).await;
+        assert!(reply.refusal(422, "refused").contains("with the others"), "{body}");
+        assert_eq!(recorder.calls(), 0);
+    }
+}

@@ -1,5 +1,6 @@
 //! The parts of indexes of several fields, as the objects that hold them are read.
 
+use std::sync::Arc;
 use std::{fmt, mem};
 
 use zeroize::Zeroizing;
@@ -139,10 +140,13 @@ impl Encryption {
         self.refuse_token(field, value)?;
         let completed = self.completed_by(field);
         self.note_part(field, value)?;
-        let (Some(place), Some(parts)) = (completed, self.objects.last_mut()) else { return Ok(()) };
-        let parts = mem::take(parts);
-        let policy = self.cipher().policy();
+        let policy = Arc::clone(self.policy());
+        let (Some(place), Some(noted)) = (completed, self.objects.last_mut()) else { return Ok(()) };
         let compound = &policy.compound_indexes()[place];
+        let is_own = |part: &Part| compound.parts().iter().any(|(name, _)| policy.field(part.field).name() == name);
+        // Those of other indexes are left, and refused where nothing asks for them: the search would find more.
+        let (parts, others): (Vec<_>, Vec<_>) = mem::take(noted).into_iter().partition(is_own);
+        *noted = others;
         let texts = compound.parts().iter().map(|(name, _)| {
             let part = parts.iter().find(|part| policy.field(part.field).name() == name)?;
             Some((&**name, part.text.as_ref()?.as_str()))
