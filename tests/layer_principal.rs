@@ -190,6 +190,22 @@ async fn a_token_of_one_tenant_opens_for_no_other() {
 }
 
 #[tokio::test]
+async fn a_tenant_takes_no_other_part_of_the_scope_away() {
+    let scope = Scope::new().subject("person-7");
+    let layer = |cipher: FieldCipher| FieldEncryptionLayer::new(cipher.in_scope(scope.clone()).unwrap()).unwrap();
+    let own = cipher().in_scope(scope.clone().tenant("acme")).unwrap();
+    let weaker = cipher().in_scope(Scope::new().tenant("acme")).unwrap();
+    for layer in [layer(cipher()).tenants(), layer(cipher()).tenant_keys(|_| Some(keys(7)))] {
+        let recorder = Recorder::echoing();
+        let server = serve(layer, &recorder).await;
+        send(&server, "POST", &[("x-tenant", "acme")], r#"{"phone":"+65 9123 4567"}"#).await;
+        let written = recorder.only();
+        assert!(weaker.decrypt_json(written.bytes()).is_err());
+        assert_eq!(own.decrypt_json(written.bytes()).unwrap(), br#"{"phone":"+65 9123 4567"}"#);
+    }
+}
+
+#[tokio::test]
 async fn what_authentication_says_is_never_ignored() {
     let recorder = Recorder::answering(JSON, cipher().encrypt_json(CUSTOMER.as_bytes()).unwrap());
     let layer = || FieldEncryptionLayer::new(cipher()).unwrap();

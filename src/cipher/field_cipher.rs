@@ -168,6 +168,12 @@ impl FieldCipher {
         self.in_scope(self.0.scope.clone().record(canonical(&id)))
     }
 
+    /// Returns the cipher for a tenant: everything else of its scope stays.
+    #[cfg(feature = "layer")]
+    pub(crate) fn in_tenant(&self, name: &str) -> Result<Self, Error> {
+        self.in_scope(self.0.scope.clone().tenant(name))
+    }
+
     /// Returns a cipher for documents that are meant for the record `id`, unless they name another.
     #[cfg(feature = "layer")]
     pub(crate) fn for_target(&self, id: &str) -> Result<Self, Error> {

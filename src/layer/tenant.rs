@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::cipher::{FieldCipher, Scope};
+use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
 use crate::keys::Keys;
 
@@ -89,8 +89,7 @@ impl TenantKeySource {
     /// [`ErrorKind::KeyUnavailable`] where the tenant has no keys; [`ErrorKind::Keyring`] where its index keys are its
     /// data keys.
     pub(super) fn cipher(&self, cipher: &FieldCipher, tenant: &Tenant) -> Result<FieldCipher, Error> {
-        let scope = Scope::new().tenant(tenant.name());
-        let Self::Own(keys_of) = self else { return cipher.in_scope(scope) };
+        let Self::Own(keys_of) = self else { return cipher.in_tenant(tenant.name()) };
         let missing = "a request belongs to a tenant that `tenant_keys` has no keys for";
         let TenantKeys { data, index } =
             keys_of(tenant).ok_or_else(|| Error::new(ErrorKind::KeyUnavailable, missing))?;
@@ -99,7 +98,7 @@ impl TenantKeySource {
             Some(index) => own.with_index_keys(index)?,
             None => own,
         };
-        own.in_scope(scope)
+        own.in_tenant(tenant.name())
     }
 }
 
