@@ -6,7 +6,7 @@
 mod support;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{OriginalUri, Path, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use fieldseal::keys::Keys;
@@ -367,6 +367,27 @@ async fn around_or_below_a_nested_router_paths_are_those_that_the_layer_sees() {
     for router in [Router::new().fallback_service(around), below] {
         let reply = Server::router(router).await.get("/api/by-phone/+65-9123-4567").await;
         assert_eq!(reply.text(), index);
+    }
+}
+
+/// axum keeps the target as it was sent, in an extension.
+#[tokio::test]
+async fn a_copy_of_the_target_is_taken_away_where_it_holds_what_is_looked_up() {
+    let routes = || {
+        let target = |OriginalUri(uri): OriginalUri| async move { uri.to_string() };
+        Router::new().route("/customers/by-phone/{index}", get(target)).route("/customers", get(target))
+    };
+    let index = term("6591234567");
+    let layer = || layer().without_extension::<OriginalUri>();
+    let around = Router::new().fallback_service(layer().layer(routes()));
+    let below = Router::new().nest("/api", routes().layer(layer()));
+    for (router, path, seen) in [
+        (around.clone(), "/customers/by-phone/6591234567", format!("/customers/by-phone/{index}")),
+        (around, "/customers?phone=6591234567", format!("/customers?phone_index={index}")),
+        (below.clone(), "/api/customers?phone=6591234567", format!("/customers?phone_index={index}")),
+        (below, "/api/customers?a=1", "/api/customers?a=1".to_owned()),
+    ] {
+        assert_eq!(Server::router(router).await.get(path).await.text(), seen, "{path}");
     }
 }
 

@@ -104,6 +104,30 @@ impl<D> FieldEncryptionLayer<D> {
         Ok(self)
     }
 
+    /// Removes the extension `T` from a request whose query or path is rewritten, for it repeats the target as it was sent.
+    ///
+    /// axum keeps one for its handlers, `OriginalUri`, which would show them the value that is looked up.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use axum::extract::OriginalUri;
+    /// # use fieldseal::keys::{DataKey, Keys, SecretKey};
+    /// # use fieldseal::policy::{BlindIndex, Normalizer};
+    /// # use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
+    /// # let phone = Field::new("phone", Tag::Phone).blind_index(BlindIndex::new(Normalizer::exact()));
+    /// # let policy = Policy::builder("customers").field(phone).build()?;
+    /// # let keys = || Ok::<_, fieldseal::Error>(Keys::from_data_key(DataKey::new(&SecretKey::generate()?)));
+    /// # let cipher = FieldCipher::new(policy, keys()?).with_index_keys(keys()?)?;
+    ///
+    /// let layer = FieldEncryptionLayer::new(cipher)?.without_extension::<OriginalUri>();
+    /// # Ok::<(), fieldseal::Error>(())
+    /// ```
+    pub fn without_extension<T: Send + Sync + 'static>(mut self) -> Self {
+        Arc::make_mut(&mut self.settings).target_copies.push(|extensions| drop(extensions.remove::<T>()));
+        self
+    }
+
     /// Takes the segment in braces of `path` for the id of the record that a request is meant for: `/customers/{id}`. Of
     /// several it is the one that is called like the member that is a record's id, and the others stand for any.
     ///

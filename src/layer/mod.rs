@@ -160,6 +160,9 @@
 //!   other is refused;
 //! - [`FieldCipher::lookup`](crate::FieldCipher::lookup), in the service itself.
 //!
+//! What repeats the target in the extensions of a request, such as axum's `OriginalUri`, holds the value still:
+//! [`without_extension`](FieldEncryptionLayer::without_extension) removes it.
+//!
 //! A truncated index finds false matches, too. It is looked up in the service, which checks them, or, with
 //! [`drop_false_matches`](FieldEncryptionLayer::drop_false_matches), through the layer, which drops them from the response.
 //!

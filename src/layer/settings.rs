@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::Extensions;
+
 use super::principal::Principal;
 use super::records::Records;
 use super::searches::Searches;
@@ -13,4 +15,6 @@ pub(super) struct Settings {
     pub(super) principal: Principal,
     /// The names of parts of `multipart/form-data` that pass as files.
     pub(super) file_parts: Arc<[String]>,
+    /// Take out of the extensions what repeats the target of a request.
+    pub(super) target_copies: Vec<fn(&mut Extensions)>,
 }
