@@ -370,6 +370,25 @@ async fn around_or_below_a_nested_router_paths_are_those_that_the_layer_sees() {
     }
 }
 
+/// Many services and proxies take such segments out, and would be given the number itself.
+#[tokio::test]
+async fn a_lookup_by_a_path_with_detours_is_refused() {
+    for path in [
+        "//customers/by-phone/6591234567",
+        "/customers//by-phone/6591234567",
+        "/customers/by-phone//6591234567",
+        "/./customers/by-phone/6591234567",
+        "/customers/%2E/by-phone/6591234567/",
+        "/x/../customers/by-phone/6591234567?a=1",
+        "/customers/by-phone/6591234567/.",
+    ] {
+        assert!(target(path).await.unwrap_err().contains("empty segment"), "{path}");
+    }
+    for path in ["/shops//6591234567", "//customers/7/../8", "/customers/by-phone/../by-email/1"] {
+        assert_eq!(target(path).await.unwrap(), path);
+    }
+}
+
 /// axum keeps the target as it was sent, in an extension.
 #[tokio::test]
 async fn a_copy_of_the_target_is_taken_away_where_it_holds_what_is_looked_up() {

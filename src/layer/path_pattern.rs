@@ -82,6 +82,24 @@ pub(super) fn with_segment(path: &str, at: usize, text: &str) -> String {
     segments.fold(String::with_capacity(path.len() + text.len()), |path, segment| path + "/" + segment)
 }
 
+/// Returns `path` without empty segments and those of dots, which some services take out (RFC 3986, section 5.2.4);
+/// nothing where it has none. A slash at the end is none.
+pub(super) fn without_detours(path: &str) -> Option<String> {
+    let is_detour = |segment: &str| percent_decoded(segment).is_some_and(|own| matches!(&*own, "" | "." | ".."));
+    if !segments(trimmed(path)).any(is_detour) {
+        return None;
+    }
+    let mut kept = Vec::new();
+    for segment in segments(path) {
+        match percent_decoded(segment).as_deref() {
+            Some("" | ".") => {}
+            Some("..") => drop(kept.pop()),
+            _ => kept.push(segment),
+        }
+    }
+    Some(format!("/{}", kept.join("/")))
+}
+
 fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.strip_prefix('/').unwrap_or(path).split('/')
 }
@@ -120,6 +138,22 @@ mod tests {
         assert_eq!(segment("/a/b%20c/", 1), "b%20c");
         assert_eq!(with_segment("/a/b%20c/", 1, "x"), "/a/x/");
         assert_eq!(with_segment("/a", 0, "x"), "/x");
+    }
+
+    #[test]
+    fn detours_are_taken_out_of_a_path_in_any_spelling() {
+        for (path, direct) in [
+            ("//a/b", "/a/b"),
+            ("/a//b/", "/a/b"),
+            ("/./a/%2e/b", "/a/b"),
+            ("/x/../a/b/y/.%2E", "/a/b"),
+            ("/../a", "/a"),
+        ] {
+            assert_eq!(without_detours(path).as_deref(), Some(direct), "{path}");
+        }
+        for path in ["/a/b", "/a/b//", "/a/.b", "/a/%zz", "*"] {
+            assert_eq!(without_detours(path), None, "{path}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Uri;
 
-use super::path_pattern::{PathPattern, segment, with_segment};
+use super::path_pattern::{PathPattern, segment, with_segment, without_detours};
 use super::query::{replace, write_terms};
 use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
@@ -78,8 +78,12 @@ impl Searches {
     /// Puts the blind index in the place of the value that stands in the path of `uri`, where it is one of these.
     pub(super) fn rewrite(&self, cipher: &FieldCipher, wanted: &Wanted, uri: &mut Uri) -> Result<(), Error> {
         let path = uri.path();
-        let Some(LookupPath { pattern: _, field, at }) = self.paths.iter().find(|own| own.pattern.matches(path)) else {
-            return Ok(());
+        let find = |path: &str| self.paths.iter().find(|own| own.pattern.matches(path));
+        let Some(LookupPath { pattern: _, field, at }) = find(path) else {
+            // A service that takes them out would be given the value itself.
+            let is_meant = !self.paths.is_empty() && without_detours(path).is_some_and(|path| find(&path).is_some());
+            let message = "the path of a lookup has an empty segment, or one of dots";
+            return if is_meant { Err(Error::new(ErrorKind::Refused, message)) } else { Ok(()) };
         };
         let value = percent_decoded(segment(path, *at))
             .ok_or_else(|| Error::new(ErrorKind::Refused, "a segment of the path is no text in UTF-8"))?;
