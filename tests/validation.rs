@@ -147,6 +147,28 @@ async fn a_client_is_told_which_field_and_rule() {
     }
 }
 
+/// axum's `Json` takes every media type that ends in `+json`, a merge patch among them.
+#[cfg(feature = "layer")]
+#[tokio::test]
+async fn a_document_that_is_called_a_patch_is_held_to_what_is_required() {
+    use axum::{Json, Router, body::Body, http::Request, routing::any};
+    use fieldseal::FieldEncryptionLayer;
+    use tower::ServiceExt;
+
+    let app = Router::new().route("/", any(|Json(stored): Json<serde_json::Value>| async move { Json(stored) }));
+    let app = app.layer(FieldEncryptionLayer::new(cipher()).unwrap());
+    for (method, body, status) in [
+        ("POST", r#"{"remark":"x"}"#, 422),
+        ("PUT", "{}", 422),
+        ("POST", r#"{"name":"Tan"}"#, 200),
+        ("PATCH", r#"{"remark":"x"}"#, 200),
+    ] {
+        let request = Request::builder().method(method).uri("/").header("content-type", "application/merge-patch+json");
+        let response = app.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status, "{method} {body}");
+    }
+}
+
 #[cfg(all(feature = "normal-forms", feature = "toml"))]
 #[test]
 fn a_word_that_mixes_scripts_is_refused() {

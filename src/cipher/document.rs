@@ -66,6 +66,12 @@ impl FieldCipher {
         JsonStream::encrypting(Encryption::new(self.clone()).for_merge_patch(), Framing::Single)
     }
 
+    /// Encrypts a merge patch that may be taken for a whole document.
+    #[cfg(feature = "layer")]
+    pub(crate) fn whole_merge_patch_encryptor(&self) -> JsonStream {
+        JsonStream::encrypting(Encryption::new(self.clone()).for_whole_merge_patch(), Framing::Single)
+    }
+
     /// Encrypts a document that holds only what changes.
     #[cfg(feature = "layer")]
     pub(crate) fn partial_encryptor(&self) -> JsonStream {

@@ -27,6 +27,8 @@ pub(super) struct Encryption {
     /// Made with the first value, under the primary key of that moment.
     tokens: Option<(TokenEncryptor, Term)>,
     kind: Kind,
+    /// Whether a merge patch may be stored as it is.
+    is_whole_patch: bool,
     /// What a search asks for.
     wanted: Wanted,
     /// Which fields with a validation the document has held so far.
@@ -61,6 +63,7 @@ impl Encryption {
             cipher,
             tokens: None,
             kind: Kind::Whole,
+            is_whole_patch: false,
             wanted: Wanted::default(),
             present: Vec::new(),
             records,
@@ -82,6 +85,12 @@ impl Encryption {
 
     pub(super) fn for_merge_patch(self) -> Self {
         Self { kind: Kind::MergePatch, ..self }
+    }
+
+    /// For a merge patch that is not sent to change anything: what reads JSON may take it for a whole document.
+    #[cfg(feature = "layer")]
+    pub(super) fn for_whole_merge_patch(self) -> Self {
+        Self { is_whole_patch: true, ..self.for_merge_patch() }
     }
 
     #[cfg(feature = "layer")]
@@ -358,7 +367,7 @@ impl Visitor for Encryption {
     }
 
     fn end_document(&mut self) -> Result<(), Error> {
-        if self.kind == Kind::Whole {
+        if self.kind == Kind::Whole || self.is_whole_patch {
             self.check_required()?;
         }
         self.present.clear();

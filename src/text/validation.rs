@@ -199,7 +199,9 @@ impl Validation {
     /// Refuses a document without the value. Unless this is called, a value may be left out.
     ///
     /// Every document that is sent to be stored must then hold it at least once, so put the layer around the routes of
-    /// this collection alone. A change may leave it out: a merge patch, a JSON Patch, or what comes by `PATCH`.
+    /// this collection alone. A change may leave it out: a merge patch, a JSON Patch, or what comes by `PATCH`. The
+    /// layer asks for it in a merge patch that comes by another method, since handlers that read JSON store that like any
+    /// other document.
     ///
     /// # Example
     ///
