@@ -18,6 +18,8 @@ use http::header::CONTENT_TYPE;
 use support::{JSON, Ledger, Recorder, Reply, Server, keys, masked};
 use tower::{BoxError, Layer, ServiceExt};
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 fn cipher() -> FieldCipher {
     let policy = Policy::builder("customers")
         .field(Field::new("name", Tag::Name).path("$.name"))
@@ -141,6 +143,15 @@ async fn what_was_masked_never_overwrites_the_value() {
             let detail = send(&server, method, &[("x-role", role)], &body).await.refusal(422, code);
             assert!(code != "refused" || detail.contains("`PATCH` with"), "{detail}");
         }
+    }
+    // A form of a page in Shift_JIS or another encoding without a bullet (WHATWG Encoding, section 4.1).
+    for (media_type, form) in [
+        (FORM, "phone=%2B65+%26%238226%3B%26%238226%3B%26%238226%3B%26%238226%3B+4567"),
+        (FORM, "phone=%2B65+%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2+4567"),
+        (JSON, r#"{"phone":"+65 &#8226;&#8226;&#8226;&#8226; 4567"}"#),
+    ] {
+        let request = server.request("PUT", "/customers").header(CONTENT_TYPE, media_type);
+        server.send(request.body(Body::from(form)).unwrap()).await.refusal(422, "refused");
     }
     assert_eq!(recorder.calls(), 0);
     let reply = send(&server, "PUT", &[], r#"{"note":"•••","phone":"+65 8123 4567"}"#).await;

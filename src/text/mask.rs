@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 /// What every masked text holds, and no value may.
 const BULLETS: &str = "•••";
+/// The same as browsers send it in a form of a page whose character encoding has no bullet.
+const BULLET_REFERENCES: &str = "&#8226;&#8226;&#8226;";
 const HIDDEN: &str = "••••";
 /// How many digits or characters at the end of a number are shown.
 const SHOWN: usize = 4;
@@ -190,7 +192,7 @@ impl Mask {
 
 /// Whether `text` is what a mask gives, or holds it.
 pub(crate) fn is_masked(text: &str) -> bool {
-    text.contains(BULLETS)
+    text.contains(BULLETS) || text.contains(BULLET_REFERENCES)
 }
 
 fn mask_phone(text: &str) -> Option<String> {
