@@ -389,6 +389,27 @@ async fn a_lookup_by_a_path_with_detours_is_refused() {
     }
 }
 
+/// `address` may be called like the object that its path leads through.
+#[tokio::test]
+async fn a_search_may_name_what_a_path_leads_through() {
+    let address = Field::new("address", Tag::Address).path("$.address.street").blind_index(BlindIndex::new(digits()));
+    let policy = Policy::builder("customers").field(address).build().unwrap();
+    let cipher = FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap();
+    let layer = FieldEncryptionLayer::new(cipher).unwrap().search_path("/customers/search").unwrap();
+    for (body, status) in [
+        (r#"{"address":{"street":"7 Bedok"}}"#, 200),
+        (r#"{"where":{"street":"7 Bedok"}}"#, 422),
+        (r#"{"where":{"address_index":"fi1.j50ZitkJsZF2Nx_FGwFV6Vg"}}"#, 422),
+    ] {
+        let recorder = Recorder::answering(JSON, "[]");
+        let server = Server::axum(layer.clone(), &recorder).await;
+        let request = server.request("POST", "/customers/search").header(CONTENT_TYPE, JSON);
+        let reply = server.send(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(reply.status, status, "{body}");
+        assert_eq!(recorder.calls(), usize::from(status == 200));
+    }
+}
+
 /// axum keeps the target as it was sent, in an extension.
 #[tokio::test]
 async fn a_copy_of_the_target_is_taken_away_where_it_holds_what_is_looked_up() {

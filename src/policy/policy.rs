@@ -10,6 +10,8 @@ use super::field::{Field, FieldIndex};
 #[cfg(any(feature = "layer", feature = "openapi"))]
 use super::lint::plain_name;
 use super::lint::{self, Checked, Fault};
+#[cfg(feature = "layer")]
+use super::path::{Path, Segment, Selector};
 use super::record_binding::RecordBinding;
 use crate::error::{Error, ErrorKind};
 
@@ -154,6 +156,15 @@ impl Policy {
     #[cfg(any(feature = "layer", feature = "openapi"))]
     pub(crate) fn field_called(&self, name: &str) -> Option<FieldIndex> {
         self.checked.called.get(&*plain_name(name)).copied()
+    }
+
+    /// Whether a path of `field`, or of the field with that blind index, leads through a member called `name`.
+    #[cfg(feature = "layer")]
+    pub(crate) fn is_step(&self, field: FieldIndex, name: &str) -> bool {
+        let field = self.field(self.indexed_by(field).unwrap_or(field));
+        let paths = field.paths().iter().filter_map(|path| Path::parse(path).ok());
+        let is_own = |segment: &Segment| matches!(&segment.selector, Selector::Name(own) if own == name);
+        paths.flat_map(|path| path.segments.into_iter().rev().skip(1)).any(|segment| is_own(&segment))
     }
 
     /// Returns what people call the fields and blind indexes, as [`plain_name`](super::plain_name).

@@ -78,7 +78,9 @@ impl<'de> Visitor<'de> for Names<'_> {
             let state = automaton.member(own, name.as_bytes());
             if automaton.field(state).is_some() {
                 map.next_value::<IgnoredAny>()?;
-            } else if let Some(field) = self.policy.field_asked_for(&name) {
+            } else if let Some(field) =
+                self.policy.field_asked_for(&name).filter(|own| !self.policy.is_step(*own, &name))
+            {
                 self.found.set(Some(field));
                 return Err(A::Error::custom("found"));
             } else {
