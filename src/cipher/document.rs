@@ -85,7 +85,8 @@ impl FieldCipher {
     }
 
     /// Rewrites a JSON document whose members are what is looked for: each that is a field with a blind index becomes one
-    /// that asks for the index, or for any of several, separated by commas.
+    /// that asks for the index, or for any of several, separated by commas. Only paths tell fields: a member that is called
+    /// like one and stands elsewhere passes, which the layer refuses.
     ///
     /// # Errors
     ///

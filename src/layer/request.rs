@@ -41,11 +41,12 @@ pub(super) fn plan(
     let is_read = is_search || matches!(head.method, Method::GET | Method::HEAD);
     let unchecked = Wanted::default();
     let wanted_by_target = if is_read { wanted } else { &unchecked };
-    let sent = head.uri.clone();
+    let copies = &settings.target_copies;
+    let sent = (!copies.is_empty()).then(|| head.uri.clone());
     searches.rewrite(cipher, wanted_by_target, &mut head.uri)?;
     query::rewrite(cipher, wanted_by_target, &mut head.uri)?;
-    if head.uri != sent {
-        settings.target_copies.iter().for_each(|remove| remove(&mut head.extensions));
+    if sent.is_some_and(|sent| sent != head.uri) {
+        copies.iter().for_each(|remove| remove(&mut head.extensions));
     }
     let headers = &mut head.headers;
     if headers.contains_key(CONTENT_RANGE) {
