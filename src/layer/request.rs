@@ -46,7 +46,9 @@ pub(super) fn plan(
     searches.rewrite(cipher, wanted_by_target, &mut head.uri)?;
     query::rewrite(cipher, wanted_by_target, &mut head.uri)?;
     if sent.is_some_and(|sent| sent != head.uri) {
-        copies.iter().for_each(|remove| remove(&mut head.extensions));
+        for remove in copies {
+            remove(&mut head.extensions);
+        }
     }
     let headers = &mut head.headers;
     if headers.contains_key(CONTENT_RANGE) {
