@@ -130,6 +130,9 @@ impl SecretBuffer {
 
     /// Takes the first `length` bytes away. What moved up leaves no copy beyond the buffer's own room.
     pub(crate) fn remove_front(&mut self, length: usize) {
+        if length == 0 {
+            return;
+        }
         self.0.copy_within(length.., 0);
         self.0.truncate(self.0.len() - length);
     }

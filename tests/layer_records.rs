@@ -127,6 +127,8 @@ async fn what_belongs_to_no_record_or_to_another_is_refused() {
         ("PUT", "/customers/%ff", JSON, r#"{"phone":"9123"}"#, "in the path"),
         ("PUT", "/customers/7/", JSON, r#"{"id":8,"phone":"9123"}"#, "another id"),
         ("PATCH", "/customers/007", MERGE_PATCH, r#"{"phone":"9123"}"#, "leading zeros"),
+        ("PATCH", "//customers/7", MERGE_PATCH, r#"{"phone":"9123"}"#, "empty segment"),
+        ("PATCH", "/x/%2e%2e/customers/7", MERGE_PATCH, r#"{"phone":"9123"}"#, "empty segment"),
         ("PATCH", "/customers/%2B7", MERGE_PATCH, r#"{"phone":"9123"}"#, "leading zeros"),
         ("PATCH", "/customers/7", MERGE_PATCH, r#"{"id":8}"#, "another id"),
         ("POST", "/customers/import", JSON, r#"{"phone":"9123"}"#, "without an id"),

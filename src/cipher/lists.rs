@@ -1,14 +1,11 @@
 //! Lists of records, by their places in a document.
 
-use std::fmt;
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind};
-use crate::json;
+use crate::json::{self, InOrder};
 use crate::policy::ListPath;
 use crate::secret::SecretBuffer;
 
@@ -33,7 +30,8 @@ impl Array {
             for name in list.names() {
                 let mut members = Vec::new();
                 for value in values.into_iter().filter(|value| value.get().starts_with('{')) {
-                    let Members(all) = serde_json::from_str(value.get()).map_err(fault)?;
+                    let InOrder(all) =
+                        serde_json::from_str::<InOrder<&RawValue, &RawValue>>(value.get()).map_err(fault)?;
                     members.extend(all.into_iter().filter(|(key, _)| is_name(key, name)).map(|(_, value)| value));
                 }
                 values = members;
@@ -59,33 +57,6 @@ fn is_name(key: &RawValue, name: &str) -> bool {
     let text = &key.get().as_bytes()[1..key.get().len() - 1];
     let mut unescaped = Vec::new();
     json::unescape(text, &mut unescaped) && unescaped == name.as_bytes()
-}
-
-/// The members of an object, with those that stand twice, as they are written.
-struct Members<'d>(Vec<(&'d RawValue, &'d RawValue)>);
-
-impl<'de: 'd, 'd> Deserialize<'de> for Members<'d> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Vec<(&'de RawValue, &'de RawValue)>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(members)
-            }
-        }
-
-        deserializer.deserialize_map(Collect).map(Self)
-    }
 }
 
 /// Writes `document` with only those elements of `arrays` that are `kept`, and a comma between them.

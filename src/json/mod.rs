@@ -5,6 +5,8 @@
 
 mod blank;
 mod containers;
+#[cfg(feature = "layer")]
+mod in_order;
 mod members;
 mod name;
 mod number;
@@ -19,6 +21,8 @@ mod transformer;
 mod visitor;
 mod watch;
 
+#[cfg(feature = "layer")]
+pub(crate) use in_order::InOrder;
 pub(crate) use members::Member;
 pub(crate) use patch::{Longest, transform_patch};
 pub(crate) use string::unescape;

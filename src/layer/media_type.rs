@@ -61,14 +61,14 @@ impl MediaType {
 }
 
 /// Returns whether a parameter names no character set other than UTF-8 (RFC 8259, section 8.1) or a part of it.
-fn is_utf8(parameter: &str) -> bool {
+pub(super) fn is_utf8(parameter: &str) -> bool {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
     let value = value.trim().trim_matches('"');
     !name.trim().eq_ignore_ascii_case("charset")
         || ["utf-8", "utf8", "us-ascii"].iter().any(|charset| value.eq_ignore_ascii_case(charset))
 }
 
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 

@@ -2,7 +2,7 @@
 
 use http::{Method, Uri};
 
-use super::path_pattern::{PathPattern, segment};
+use super::path_pattern::{PathPattern, segment, without_detours};
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
 use crate::percent::percent_decoded;
@@ -63,7 +63,12 @@ impl Records {
             return Ok(None);
         }
         let path = uri.path();
-        let Some(own) = self.paths.iter().find(|own| own.pattern.matches(path)) else { return Ok(None) };
+        let find = |path: &str| self.paths.iter().find(|own| own.pattern.matches(path));
+        let Some(own) = find(path) else {
+            // A service that takes them out would change the record, to which nothing is bound then.
+            let is_meant = !self.paths.is_empty() && without_detours(path).is_some_and(|path| find(&path).is_some());
+            return if is_meant { Err(refused("follows an empty segment, or one of dots")) } else { Ok(None) };
+        };
         let id = percent_decoded(segment(path, own.at)).filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| refused("is no text in UTF-8"))?;
         if is_odd_number(&id) {

@@ -2,15 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
-use std::io::Write;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
+use crate::json::InOrder;
 use crate::layer::records::is_odd_number;
 use crate::policy::{FieldIndex, Policy, RecordBinding, State};
 use crate::secret::SecretBuffer;
@@ -58,7 +56,10 @@ pub(super) fn encrypt(cipher: &FieldCipher, is_change: bool, sent: &[Sent]) -> R
     let mut written = Stored { values: sent.iter().map(|_| None).collect(), added: Vec::new() };
     let mut members = members.iter().peekable();
     let mut last = 0;
-    for (name, value) in in_order(stored.as_slice())? {
+    // The cause would quote a value.
+    let fault = |_| Error::new(ErrorKind::Malformed, "the fields of the form cannot be read");
+    let InOrder(stored) = serde_json::from_slice::<InOrder<String, Value>>(stored.as_slice()).map_err(fault)?;
+    for (name, value) in stored {
         let Some(member) = members.next_if(|member| member.name == name) else {
             // A form has no `null`, which the index of an empty text is.
             let value = if value.is_null() { String::new() } else { text(value)? };
@@ -167,34 +168,27 @@ fn refused(field: &str, problem: &str) -> Error {
 }
 
 fn write_document(members: &[Member<'_>], sent: &[Sent], out: &mut SecretBuffer) {
-    let mut put = |bytes: &[u8]| out.write_all(bytes).expect("a buffer grows");
-    let mut separator = &b"{"[..];
+    let mut separator = "{";
     for Member { name, place, fields } in members {
-        put(separator);
-        separator = b",";
-        put(&json(name));
-        put(b":");
-        let values = fields.iter().map(|&field| json(&sent[field].value));
-        if *place != Place::Element {
-            values.for_each(|value| put(&value));
-            continue;
+        out.extend_from_slice(separator.as_bytes());
+        separator = ",";
+        write_text(name, out);
+        out.extend_from_slice(if *place == Place::Element { b":[" } else { b":" });
+        for (at, &field) in fields.iter().enumerate() {
+            if at > 0 {
+                out.extend_from_slice(b",");
+            }
+            write_text(&sent[field].value, out);
         }
-        let mut separator = &b"["[..];
-        for value in values {
-            put(separator);
-            put(&value);
-            separator = b",";
+        if *place == Place::Element {
+            out.extend_from_slice(b"]");
         }
-        put(b"]");
     }
-    put(if members.is_empty() { b"{}" } else { b"}" });
+    out.extend_from_slice(if members.is_empty() { b"{}" } else { b"}" });
 }
 
-fn json(text: &str) -> Zeroizing<Vec<u8>> {
-    // An escape takes six bytes at most, so it does not grow, which would leave a copy behind.
-    let mut json = Zeroizing::new(Vec::with_capacity(text.len() * 6 + 2));
-    serde_json::to_writer(&mut *json, text).expect("text can be written");
-    json
+fn write_text(text: &str, out: &mut SecretBuffer) {
+    serde_json::to_writer(out, text).expect("a buffer grows, and text can be written");
 }
 
 /// Returns what was stored as the text that a form holds.
@@ -202,37 +196,5 @@ fn text(value: Value) -> Result<String, Error> {
     match value {
         Value::String(text) => Ok(text),
         _ => Err(Error::new(ErrorKind::Refused, "what becomes of a field of the form is no text")),
-    }
-}
-
-/// Reads an object's members in their order, those that stand twice as well.
-fn in_order(document: &[u8]) -> Result<Vec<(String, Value)>, Error> {
-    struct InOrder;
-
-    impl<'de> Visitor<'de> for InOrder {
-        type Value = Vec<(String, Value)>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                members.push(member);
-            }
-            Ok(members)
-        }
-    }
-
-    let mut deserializer = serde_json::Deserializer::from_slice(document);
-    let members = deserializer.deserialize_map(InOrder);
-    // The cause would quote a value.
-    members.map_err(|_| Error::new(ErrorKind::Malformed, "the fields of the form cannot be read"))
-}
-
-impl fmt::Debug for Sent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sent").finish_non_exhaustive()
     }
 }

@@ -21,7 +21,7 @@ use crate::error::Error;
 pub(super) enum BodyStream {
     /// Boxed, as the others: it is handed on from the head to the body, and from there to a stream.
     Json(Box<JsonStream>),
-    /// A document a line, each of which is complete in itself.
+    /// Documents a line on their way out, each of which is complete in itself.
     Lines(Box<JsonStream>),
     Events(Box<EventStream>),
     Multipart(Box<MultipartStream>),
@@ -68,8 +68,6 @@ impl BodyStream {
 
     pub(super) fn pace(&self) -> Pace {
         match self {
-            // Of a request, the service sees nothing before all of it is found to be good.
-            Self::Lines(stream) if stream.inward().is_some() => Pace::Whole,
             Self::Json(_) | Self::Multipart(_) => Pace::Whole,
             Self::Lines(_) => Pace::UntilItPauses,
             Self::Events(_) => Pace::AtOnce,

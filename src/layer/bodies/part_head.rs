@@ -4,6 +4,7 @@
 use std::mem;
 
 use crate::error::{Error, ErrorKind};
+use crate::layer::media_type::{is_token, is_utf8};
 
 /// What the head of a part says.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ fn read_disposition(value: &str) -> Result<(String, bool), Error> {
         } else {
             let (text, behind) = behind.split_at(behind.find(';').unwrap_or(behind.len()));
             let text = text.trim_end_matches([' ', '\t']);
-            if text.is_empty() || !text.chars().all(|c| is_token_character(c) || c == '\'') {
+            if !is_token(text) {
                 return Err(unclear());
             }
             (text, behind)
@@ -93,22 +94,7 @@ fn read_disposition(value: &str) -> Result<(String, bool), Error> {
 /// Whether a media type is that of plain text in UTF-8.
 fn is_text(media_type: &str) -> bool {
     let mut parts = media_type.split(';').map(str::trim);
-    let is_plain = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/plain"));
-    is_plain
-        && parts.all(|parameter| {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let charset = value.trim().trim_matches('"');
-            !name.trim().eq_ignore_ascii_case("charset")
-                || ["utf-8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known))
-        })
-}
-
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(is_token_character)
-}
-
-fn is_token_character(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&*+-.^_`|~".contains(c)
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/plain")) && parts.all(is_utf8)
 }
 
 fn malformed(problem: &str) -> Error {
