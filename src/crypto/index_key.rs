@@ -1,13 +1,12 @@
 //! An index key and the blind indexes that are made with it.
 
-use base64::Engine as _;
+use base64_simd::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::associated_data::{length_prefix, write_part};
-use super::base64url::BASE64URL;
 use crate::secret::SecretKey;
 
 /// What every blind index in text form begins with.
@@ -84,7 +83,7 @@ impl PlacedIndexKey {
         }
         let mut text = String::with_capacity(LONGEST_TEXT);
         text.push_str(INDEX_MARK);
-        BASE64URL.encode_string(&binary[..=length], &mut text);
+        URL_SAFE_NO_PAD.encode_append(&binary[..=length], &mut text);
         text
     }
 }

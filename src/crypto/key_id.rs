@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::URL_SAFE_NO_PAD;
 
 use super::token::{TEXT_MARK, VERSION};
 use crate::error::{Error, ErrorKind};
@@ -46,7 +45,7 @@ impl KeyId {
     pub fn token_prefix(&self) -> String {
         let mut header = [VERSION; 1 + Self::LENGTH];
         header[1..].copy_from_slice(&self.0);
-        format!("{TEXT_MARK}{}", URL_SAFE_NO_PAD.encode(header))
+        format!("{TEXT_MARK}{}", URL_SAFE_NO_PAD.encode_to_string(header))
     }
 }
 

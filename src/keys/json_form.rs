@@ -1,7 +1,6 @@
 //! The JSON form of a keyring document.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
@@ -149,7 +148,7 @@ impl DocumentForm {
                 scan: scan.to_string(),
             }),
             destroyed: destroyed.clone(),
-            authentication: AuthenticationForm { kek: kek.clone(), wrapped: STANDARD.encode(wrapped.as_bytes()) },
+            authentication: AuthenticationForm { kek: kek.clone(), wrapped: STANDARD.encode_to_string(wrapped.as_bytes()) },
             keys: keys.iter().map(EntryForm::of).collect(),
             changes: changes.iter().map(ChangeForm::of).collect(),
             mac: None,
@@ -171,7 +170,7 @@ impl EntryForm {
             clean_scans: clean_scans.iter().map(ToString::to_string).collect(),
             kek: kek.clone(),
             former_keks: former_keks.clone(),
-            wrapped: wrapped.as_ref().map(|wrapped| STANDARD.encode(wrapped.as_bytes())),
+            wrapped: wrapped.as_ref().map(|wrapped| STANDARD.encode_to_string(wrapped.as_bytes())),
             receipt: receipt.clone(),
         }
     }
@@ -236,7 +235,7 @@ fn service_name(name: String) -> Result<String, String> {
 }
 
 fn wrapped_key(text: &str) -> Result<WrappedKey, String> {
-    let wrapped = STANDARD.decode(text).map(WrappedKey::from);
+    let wrapped = STANDARD.decode_to_vec(text).map(WrappedKey::from);
     wrapped
         .ok()
         .filter(WrappedKey::fits)
@@ -339,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_wrapped_key_has_a_bounded_length() {
-        let text = |length| STANDARD.encode(vec![1; length]);
+        let text = |length| STANDARD.encode_to_string(vec![1; length]);
         assert!(wrapped_key(&text(0)).is_err());
         assert!(wrapped_key(&text(1)).is_ok() && wrapped_key(&text(WrappedKey::LONGEST)).is_ok());
         assert!(wrapped_key(&text(WrappedKey::LONGEST + 1)).is_err());

@@ -4,8 +4,7 @@ use std::env;
 use std::fmt;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64_simd::{AsOut as _, STANDARD, URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -216,22 +215,22 @@ fn associated_data(context: &WrapContext) -> Vec<u8> {
 /// Writes the text form of a key, a line.
 fn encode(secret: &SecretKey) -> Zeroizing<[u8; ENCODED_LENGTH + 1]> {
     let mut text = Zeroizing::new([b'\n'; ENCODED_LENGTH + 1]);
-    STANDARD
-        .encode_slice(secret.expose_secret(), &mut text[..])
-        .expect("32 bytes become 44 characters of base64 with padding");
+    let _ = STANDARD.encode(secret.expose_secret(), text[..ENCODED_LENGTH].as_out());
     text
 }
 
 /// Reads the text form of a key.
 fn decode(text: &[u8]) -> Option<SecretKey> {
     let line = text.strip_suffix(b"\n").map_or(text, |line| line.strip_suffix(b"\r").unwrap_or(line));
-    let mut key = Zeroizing::new([0; KEY_LENGTH]);
-    let length = match line.len() {
-        ENCODED_LENGTH => STANDARD.decode_slice(line, &mut key[..]),
-        UNPADDED_LENGTH => URL_SAFE_NO_PAD.decode_slice(line, &mut key[..]),
+    let alphabet = match line.len() {
+        ENCODED_LENGTH => STANDARD,
+        UNPADDED_LENGTH => URL_SAFE_NO_PAD,
         _ => return None,
     };
-    (length == Ok(KEY_LENGTH)).then(|| SecretKey::from_bytes(&key))
+    // A byte more than a key has: as many as the padded form would hold without its padding.
+    let mut bytes = Zeroizing::new([0; KEY_LENGTH + 1]);
+    let key = alphabet.decode(line, bytes[..].as_out()).ok()?;
+    <&[u8; KEY_LENGTH]>::try_from(&*key).ok().map(SecretKey::from_bytes)
 }
 
 /// Returns whether `text` has a part that may be a secret: so many characters of base64 or hexadecimal digits in a row.
@@ -309,13 +308,13 @@ mod tests {
     fn opens_the_frozen_vector() {
         let vector =
             "AQABAgMEBQYHCAkKCwwNDg8QERITFBUWF+DRkU80mU/g1LLY4H7gVvV32VmjqDxz8zLGp0KiXQRnn2iM4JFObOzLmYQ2kCoIyA==";
-        let wrapped = STANDARD.decode(vector).unwrap().into();
+        let wrapped = STANDARD.decode_to_vec(vector).unwrap().into();
         assert_eq!(kek().open(&wrapped, &context()).unwrap().expose_secret(), &[9; 32]);
     }
 
     #[test]
     fn a_key_in_the_place_of_its_name_is_not_repeated() {
-        let key = STANDARD.encode([0xfb; 32]);
+        let key = STANDARD.encode_to_string([0xfb; 32]);
         for key in [key.clone(), key.replace(['+', '/'], "A"), format!("./{key}"), "0f".repeat(32)] {
             let errors = [LocalKek::from_file(&key).unwrap_err(), LocalKek::from_env(&key).unwrap_err()];
             for error in errors {
@@ -330,7 +329,7 @@ mod tests {
     #[test]
     fn both_text_forms_are_read_and_no_other() {
         let bytes: [u8; 32] = std::array::from_fn(|index| 0xfb ^ u8::try_from(index).unwrap());
-        let (padded, url) = (STANDARD.encode(bytes), URL_SAFE_NO_PAD.encode(bytes));
+        let (padded, url) = (STANDARD.encode_to_string(bytes), URL_SAFE_NO_PAD.encode_to_string(bytes));
         assert!(padded.contains(['+', '/']) && url.contains(['-', '_']));
         for good in [padded.clone(), format!("{padded}\n"), format!("{padded}\r\n"), url.clone(), format!("{url}\n")] {
             assert_eq!(decode(good.as_bytes()).unwrap().expose_secret(), &bytes, "{good:?}");
@@ -345,8 +344,8 @@ mod tests {
             format!("{url}="),
             padded.replace(['+', '/'], "_"),
             url.replace(['-', '_'], "/"),
-            STANDARD.encode(&bytes[..31]),
-            STANDARD.encode([bytes, bytes].concat()),
+            STANDARD.encode_to_string(&bytes[..31]),
+            STANDARD.encode_to_string([bytes, bytes].concat()),
             bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
             format!("{}B", &url[..42]),
         ] {

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use reqwest::header::HeaderValue;
 use reqwest::redirect;
 use reqwest::{Client, ClientBuilder, StatusCode, Url};
@@ -148,10 +147,10 @@ impl VaultTransit {
     }
 
     async fn decrypt(&self, wrapped: &str, context: &[u8]) -> Result<SecretKey, Error> {
-        let body = json!({ "ciphertext": wrapped, "context": STANDARD.encode(context) });
+        let body = json!({ "ciphertext": wrapped, "context": STANDARD.encode_to_string(context) });
         let data = self.post("decrypt", &body).await?;
         let plaintext = Zeroizing::new(data.plaintext.unwrap_or_default());
-        let plaintext = STANDARD.decode(plaintext.as_bytes()).map(Zeroizing::new);
+        let plaintext = STANDARD.decode_to_vec(plaintext.as_bytes()).map(Zeroizing::new);
         secret_of(&plaintext.map_err(|_| Error::key_service_refusal("Vault answered with what is not base64"))?)
     }
 }
@@ -176,8 +175,8 @@ impl KeyService for VaultTransit {
 
     fn wrap<'a>(&'a self, key: &'a SecretKey, context: &'a WrapContext) -> KeyServiceFuture<'a, WrappedKey> {
         Box::pin(async move {
-            let plaintext = Zeroizing::new(STANDARD.encode(key.expose_secret()));
-            let body = json!({ "plaintext": &*plaintext, "context": STANDARD.encode(context.to_bytes()) });
+            let plaintext = Zeroizing::new(STANDARD.encode_to_string(key.expose_secret()));
+            let body = json!({ "plaintext": &*plaintext, "context": STANDARD.encode_to_string(context.to_bytes()) });
             let wrapped = self.post("encrypt", &body).await;
             if let Value::Object(mut members) = body
                 && let Some(Value::String(plaintext)) = members.remove("plaintext")
