@@ -37,6 +37,9 @@ pub mod rotation {}
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
 
+#[doc = include_str!("limits.md")]
+pub mod limits {}
+
 #[doc = include_str!("token.md")]
 pub mod token {}
 

@@ -148,7 +148,10 @@ impl DocumentForm {
                 scan: scan.to_string(),
             }),
             destroyed: destroyed.clone(),
-            authentication: AuthenticationForm { kek: kek.clone(), wrapped: STANDARD.encode_to_string(wrapped.as_bytes()) },
+            authentication: AuthenticationForm {
+                kek: kek.clone(),
+                wrapped: STANDARD.encode_to_string(wrapped.as_bytes()),
+            },
             keys: keys.iter().map(EntryForm::of).collect(),
             changes: changes.iter().map(ChangeForm::of).collect(),
             mac: None,

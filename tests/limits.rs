@@ -1,0 +1,136 @@
+//! Proves that the limits that the documentation names hold: what is as long as they say passes, and one step beyond is
+//! refused by an error that names the limit.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use fieldseal::keys::{DataKey, Keys, SecretKey};
+use fieldseal::policy::{BlindIndex, CompoundIndex, Normalizer, RecordBinding};
+use fieldseal::{Error, ErrorKind, Field, FieldCipher, Policy, Scope, Tag};
+
+fn keys() -> Keys {
+    Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[7; 32])))
+}
+
+fn phone() -> Field {
+    Field::new("phone", Tag::Phone)
+}
+
+fn cipher() -> FieldCipher {
+    FieldCipher::new(Policy::builder("customers").field(phone()).build().unwrap(), keys())
+}
+
+/// Asserts that `work` takes `limit` and nothing longer, and that what it says of that is of `kind` and holds `message`.
+#[track_caller]
+fn assert_limit<T>(limit: usize, kind: ErrorKind, message: &str, work: impl Fn(usize) -> Result<T, Error>) {
+    assert!(work(limit).is_ok(), "{:?}", work(limit).err());
+    let error = work(limit + 1).err().expect("one more than the limit is refused");
+    assert_eq!(error.kind(), kind, "{error}");
+    assert!(error.to_string().contains(message), "{error}");
+}
+
+#[test]
+fn documents_are_as_deep_as_they_may_be_and_no_deeper() {
+    let nested = |levels: usize| ["[".repeat(levels), "]".repeat(levels)].concat().into_bytes();
+    let (cipher, message) = (cipher(), "nested deeper than 128");
+    assert_limit(128, ErrorKind::Malformed, message, |levels| cipher.encrypt_json(&nested(levels)));
+    let message = "nested deeper than 1,024";
+    assert_limit(1024, ErrorKind::Malformed, message, |levels| cipher.decrypt_json(&nested(levels)));
+}
+
+#[test]
+fn a_value_is_as_long_as_it_may_be_and_no_longer() {
+    let (cipher, longest, message) = (cipher(), 1 << 20, "longer than 1 MiB");
+    let text = |length: usize| "9".repeat(length - 2);
+    let document = |length: usize| format!(r#"{{"phone":"{}"}}"#, text(length)).into_bytes();
+    assert_limit(longest, ErrorKind::TooLarge, message, |length| cipher.encrypt_json(&document(length)));
+    assert_limit(longest, ErrorKind::TooLarge, message, |length| cipher.encrypt_value("phone", &text(length)));
+    let token = cipher.encrypt_value("phone", &text(longest)).unwrap();
+    assert_eq!(cipher.decrypt_value::<String>("phone", &token).unwrap(), text(longest), "the longest value opens");
+}
+
+#[test]
+fn a_string_that_goes_on_like_a_token_is_held_no_longer_than_it_may_be() {
+    let (cipher, longest, message) = (cipher(), 4 << 20, "more than 4 MiB begins like an encrypted token");
+    // Whether it is one shows when it ends, in the next chunk.
+    assert_limit(longest, ErrorKind::Refused, message, |length| {
+        let (mut stream, mut out) = (cipher.json_encryptor(), Vec::new());
+        stream.feed(format!(r#"{{"note":"fs1.AQ{}"#, "A".repeat(length - 7)).as_bytes(), &mut out)?;
+        stream.feed(br#"!"}"#, &mut out)?;
+        stream.finish(&mut out)
+    });
+}
+
+#[test]
+fn records_are_as_long_and_as_deep_as_they_may_be() {
+    let policy =
+        Policy::builder("customers").field(phone()).bind_records(RecordBinding::required("id").path("$").path("$..in"));
+    let cipher = FieldCipher::new(policy.build().unwrap(), keys());
+    let of_length = |length: usize| {
+        let record = |note: &str| format!(r#"{{"phone":"9","note":"{note}","id":1}}"#);
+        record(&"a".repeat(length - record("").len())).into_bytes()
+    };
+    let message = "longer than 1 MiB";
+    assert_limit(1 << 20, ErrorKind::TooLarge, message, |length| cipher.encrypt_json(&of_length(length)));
+    let nested = |levels: usize| {
+        let inner =
+            (0..levels).fold(String::from("0"), |inner, id| format!(r#"{{"phone":"9","in":{inner},"id":{id}}}"#));
+        inner.into_bytes()
+    };
+    let message = "deeper than 16";
+    assert_limit(16, ErrorKind::TooLarge, message, |levels| cipher.encrypt_json(&nested(levels)));
+    let with_id = |length: usize| format!(r#"{{"phone":"9","id":"{}"}}"#, "a".repeat(length)).into_bytes();
+    let message = "longer than 1,024 bytes";
+    assert_limit(1024, ErrorKind::Refused, message, |length| cipher.encrypt_json(&with_id(length)));
+    assert_limit(1024, ErrorKind::InvalidValue, message, |length| cipher.in_record("a".repeat(length)));
+}
+
+#[test]
+fn names_of_a_scope_are_as_long_as_they_may_be() {
+    let (cipher, message) = (cipher(), "longer than 65,535 bytes");
+    for scope in [Scope::tenant, Scope::subject] {
+        let in_scope = |length| cipher.in_scope(scope(Scope::new(), "a".repeat(length)));
+        assert_limit(65_535, ErrorKind::InvalidValue, message, in_scope);
+    }
+}
+
+#[test]
+fn what_an_index_is_made_of_is_as_long_as_it_may_be() {
+    let index = BlindIndex::new(Normalizer::exact()).accept_frequency_leak();
+    let policy = Policy::builder("customers").field(Field::new("name", Tag::Name).blind_index(index)).build().unwrap();
+    let keys_of_indexes = Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[8; 32])));
+    let cipher = FieldCipher::new(policy, keys()).with_index_keys(keys_of_indexes).unwrap();
+    let message = "longer than the 65,535 bytes";
+    assert_limit(65_535, ErrorKind::InvalidValue, message, |length| cipher.blind_index("name", &"a".repeat(length)));
+}
+
+#[test]
+fn a_policy_is_as_large_as_it_may_be() {
+    let fields = |count: usize| {
+        let policy = (0..count).fold(Policy::builder("customers"), |policy, number| {
+            policy.field(Field::new(format!("field_{number}"), Tag::Text))
+        });
+        policy.build()
+    };
+    assert_limit(256, ErrorKind::Policy, "1 to 256 fields", fields);
+    let name = |length: usize| Policy::builder("customers").field(Field::new("a".repeat(length), Tag::Text)).build();
+    assert_limit(255, ErrorKind::Policy, "longer than 255 bytes", name);
+    let collection = |length: usize| Policy::builder("a".repeat(length)).field(phone()).build();
+    assert_limit(255, ErrorKind::Policy, "longer than 255 bytes", collection);
+    let parts = |count: usize| {
+        let (mut policy, mut index) = (Policy::builder("customers"), CompoundIndex::new("all_index"));
+        for number in 0..count {
+            let name = format!("field_{number}");
+            index = index.part(&name, Normalizer::exact());
+            policy = policy.field(Field::new(name, Tag::Text));
+        }
+        policy.compound_index(index).build()
+    };
+    assert_limit(8, ErrorKind::Policy, "two to eight", parts);
+    let classes = |count: usize| {
+        let index =
+            BlindIndex::new(Normalizer::exact()).partitions(u8::try_from(count).unwrap()).accept_frequency_leak();
+        Policy::builder("customers").field(Field::new("name", Tag::Name).blind_index(index)).build()
+    };
+    assert_limit(64, ErrorKind::Policy, "2 to 64 classes", classes);
+    let padding = |exponent: usize| Policy::builder("customers").field(phone().pad_to(1 << exponent)).build();
+    assert_limit(12, ErrorKind::Policy, "32 to 4,096", padding);
+}
