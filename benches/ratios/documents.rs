@@ -28,6 +28,12 @@ pub(crate) fn list(records: usize) -> Vec<u8> {
     [b"[", &vec![RECORD; records].join(",").into_bytes()[..], b"]"].concat()
 }
 
+/// The same array as it is stored: each record by a request of its own, so that no two share a nonce prefix.
+pub(crate) fn stored_list(cipher: &FieldCipher, records: usize) -> Result<Vec<u8>, fieldseal::Error> {
+    let records: Vec<_> = (0..records).map(|_| cipher.encrypt_json(RECORD.as_bytes())).collect::<Result<_, _>>()?;
+    Ok([b"[", &records.join(&b',')[..], b"]"].concat())
+}
+
 /// A JSON array of at least `bytes` in which the tagged fields are called otherwise.
 pub(crate) fn list_without_fields(bytes: usize) -> Vec<u8> {
     let mut text = String::from_utf8_lossy(&list(bytes / RECORD.len() + 1)).into_owned();

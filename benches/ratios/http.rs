@@ -1,13 +1,10 @@
-//! Requests a second through real HTTP on loopback: one server thread here, the load in a process of its own.
+//! Servers of real HTTP on loopback, one thread each.
 
-use std::env;
 use std::error::Error;
 use std::future::pending;
 use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
@@ -15,62 +12,90 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::post;
 use bytes::Bytes;
 use fieldseal::{FieldCipher, FieldEncryptionLayer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 
-use super::documents::record;
+use super::load::{p99, throughput};
 use super::measure::{median, report};
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 const RUNS: usize = 7;
-const SECONDS: f64 = 1.0;
-const CONNECTIONS: usize = 32;
 
 /// `layer_vs_bare`: POST and GET of one record, of which the smaller ratio counts.
 pub(crate) fn layer_vs_bare(cipher: &FieldCipher) -> Result<(), Failure> {
-    let bare = serve(memory())?;
-    let layered = serve(memory().layer(FieldEncryptionLayer::new(cipher.clone())?))?;
-    let mut ratios = Vec::new();
-    let mut figures = Vec::new();
-    for kind in ["post", "get"] {
-        let [bare, layered] = rates([bare, layered], kind)?;
-        ratios.push(layered / bare);
-        figures.push((kind, bare, layered));
-    }
-    let [post, get] = ratios[..] else { return Err("two kinds of request are measured".into()) };
+    post_and_get("layer_vs_bare", bare_and_layered(cipher)?, ["post", "get"])
+}
+
+/// Reports requests a second of the second server against the first, for two kinds of which the smaller ratio counts.
+pub(crate) fn post_and_get(name: &str, servers: [SocketAddr; 2], kinds: [&str; 2]) -> Result<(), Failure> {
+    let [post_bare, post_layer] = rates(servers, kinds[0])?;
+    let [get_bare, get_layer] = rates(servers, kinds[1])?;
+    let (post, get) = (post_layer / post_bare, get_layer / get_bare);
     report(
-        "layer_vs_bare",
+        name,
         post.min(get),
         &[
             ("post", post),
             ("get", get),
-            ("post_bare_per_s", figures[0].1),
-            ("post_layer_per_s", figures[0].2),
-            ("get_bare_per_s", figures[1].1),
-            ("get_layer_per_s", figures[1].2),
+            ("post_bare_per_s", post_bare),
+            ("post_layer_per_s", post_layer),
+            ("get_bare_per_s", get_bare),
+            ("get_layer_per_s", get_layer),
         ],
     );
+    Ok(())
+}
+
+/// `added_p99`: how late the slowest in a hundred answers are with the layer, against without, while both are asked half
+/// as often as the server without answers at most. POST and GET of one record, of which the larger ratio counts.
+pub(crate) fn added_p99(cipher: &FieldCipher) -> Result<(), Failure> {
+    let servers = bare_and_layered(cipher)?;
+    let mut ratios = Vec::new();
+    let mut figures = Vec::new();
+    for (kind, rate, bare, layer) in [
+        ("post", "post_asked_per_s", "post_bare_us", "post_layer_us"),
+        ("get", "get_asked_per_s", "get_bare_us", "get_layer_us"),
+    ] {
+        let [most, _] = in_turn([servers[0]; 2], 1, |server| throughput(server, kind))?;
+        let half = most / 2.0;
+        let [without, with] = in_turn(servers, RUNS, |server| p99(server, kind, half))?;
+        ratios.push(with / without);
+        figures.extend([(kind, with / without), (rate, half), (bare, without), (layer, with)]);
+    }
+    report("added_p99", ratios.into_iter().fold(0.0, f64::max), &figures);
     Ok(())
 }
 
 /// The median requests a second of two servers that take turns. The first run warms up, and leaves the record that GET
 /// asks for.
 pub(crate) fn rates(servers: [SocketAddr; 2], kind: &str) -> Result<[f64; 2], Failure> {
-    let mut rates = [Vec::new(), Vec::new()];
-    for run in 0..=RUNS {
-        for (rates, address) in rates.iter_mut().zip(servers) {
-            let rate = run_load(address, kind)?;
+    in_turn(servers, RUNS, |server| throughput(server, kind))
+}
+
+fn in_turn(
+    servers: [SocketAddr; 2],
+    runs: usize,
+    measure: impl Fn(SocketAddr) -> Result<f64, Failure>,
+) -> Result<[f64; 2], Failure> {
+    let mut figures = [Vec::new(), Vec::new()];
+    for run in 0..=runs {
+        for (figures, server) in figures.iter_mut().zip(servers) {
+            let figure = measure(server)?;
             if run > 0 {
-                rates.push(rate);
+                figures.push(figure);
             }
         }
     }
-    Ok(rates.map(median))
+    Ok(figures.map(median))
+}
+
+fn bare_and_layered(cipher: &FieldCipher) -> Result<[SocketAddr; 2], Failure> {
+    Ok([serve(memory())?, serve(memory().layer(FieldEncryptionLayer::new(cipher.clone())?))?])
 }
 
 /// A service that only keeps the last body in memory.
-fn memory() -> Router {
+pub(crate) fn memory() -> Router {
     type Kept = Arc<Mutex<Bytes>>;
     let keep = |State(kept): State<Kept>, body: Bytes| async move { *kept.lock().expect("no handler panics") = body };
     let give = |State(kept): State<Kept>| async move {
@@ -81,10 +106,17 @@ fn memory() -> Router {
 
 /// Serves `app` on a thread of its own until the process ends.
 pub(crate) fn serve(app: Router) -> Result<SocketAddr, Failure> {
+    serve_on(app, || Builder::new_current_thread().enable_all().build())
+}
+
+/// Serves `app` on a runtime of its own until the process ends.
+pub(crate) fn serve_on(
+    app: Router,
+    runtime: impl FnOnce() -> std::io::Result<Runtime> + Send + 'static,
+) -> Result<SocketAddr, Failure> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
+        runtime()?.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             sender.send(listener.local_addr()?)?;
             axum::serve(listener, app).await?;
@@ -92,80 +124,4 @@ pub(crate) fn serve(app: Router) -> Result<SocketAddr, Failure> {
         })
     });
     Ok(receiver.recv()?)
-}
-
-/// Runs this program again as the load, and returns the requests a second that it counted.
-fn run_load(address: SocketAddr, kind: &str) -> Result<f64, Failure> {
-    let arguments = ["--load", &address.to_string(), kind, &SECONDS.to_string()].map(str::to_owned);
-    let output = Command::new(env::current_exe()?).args(arguments).output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
-}
-
-/// The load: so many connections, each with one request under way at a time.
-#[expect(clippy::print_stdout, reason = "the other process reads it")]
-pub(crate) fn load(address: &str, kind: &str, seconds: f64) -> Result<(), Failure> {
-    let record = record();
-    let request = match kind {
-        "post" => {
-            let length = record.len();
-            let head = format!(
-                "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-            );
-            [head.into_bytes(), record].concat()
-        }
-        "get" => b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
-        target => format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes(),
-    };
-    let (request, address) = (Arc::new(request), address.parse::<SocketAddr>()?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let started = Instant::now();
-    let end = started + Duration::from_secs_f64(seconds);
-    let count = runtime.block_on(async {
-        let connections: Vec<_> =
-            (0..CONNECTIONS).map(|_| tokio::spawn(connection(address, Arc::clone(&request), end))).collect();
-        let mut count = 0;
-        for connection in connections {
-            count += connection.await??;
-        }
-        Ok::<_, Failure>(count)
-    })?;
-    println!("{}", f64::from(count) / started.elapsed().as_secs_f64());
-    Ok(())
-}
-
-async fn connection(address: SocketAddr, request: Arc<Vec<u8>>, end: Instant) -> Result<u32, Failure> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let mut buffer = vec![0; 64 * 1024];
-    let mut count = 0;
-    while Instant::now() < end {
-        stream.write_all(&request).await?;
-        let mut filled = 0;
-        loop {
-            let read = stream.read(&mut buffer[filled..]).await?;
-            if read == 0 {
-                return Err("the server closed the connection".into());
-            }
-            filled += read;
-            if is_complete(&buffer[..filled])? {
-                break;
-            }
-        }
-        count += 1;
-    }
-    Ok(count)
-}
-
-/// Returns whether a whole response with status 200 is there.
-fn is_complete(response: &[u8]) -> Result<bool, Failure> {
-    let Some(end) = response.windows(4).position(|part| part == b"\r\n\r\n") else { return Ok(false) };
-    let head = std::str::from_utf8(&response[..end])?;
-    if !head.starts_with("HTTP/1.1 200") {
-        return Err(format!("unexpected answer: {head}").into());
-    }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).ok_or("no length")?;
-    Ok(response.len() >= end + 4 + length.parse::<usize>()?)
 }

@@ -21,12 +21,13 @@ use super::measure::report;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const TOTAL: u64 = 1 << 30;
 const CHUNK: usize = 16 * 1024;
 
-/// `stream_peak_kib`: peak memory over the idle process while a list of 1 GB is decrypted in chunks of 16 KiB.
+/// `stream_peak_kib`: peak memory over the idle process while a list of 1 GB, or of `FIELDSEAL_BENCH_GB`, is decrypted in
+/// chunks of 16 KiB.
 pub(crate) fn stream_peak() -> Result<(), Failure> {
-    let output = Command::new(env::current_exe()?).arg("--stream").output()?;
+    let gigabytes: u64 = env::var("FIELDSEAL_BENCH_GB").map_or(Ok(1), |gigabytes| gigabytes.parse())?;
+    let output = Command::new(env::current_exe()?).args(["--stream", &(gigabytes << 30).to_string()]).output()?;
     let text = String::from_utf8(output.stdout)?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
@@ -37,13 +38,13 @@ pub(crate) fn stream_peak() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Lets the list flow through in a process of its own, and prints idle and peak memory in KiB and the bytes received.
+/// Lets a list of so many bytes flow through in a process of its own, and prints idle and peak memory in KiB and the bytes received.
 #[expect(clippy::print_stdout, reason = "the other process reads it")]
-pub(crate) fn stream() -> Result<(), Failure> {
+pub(crate) fn stream(length: u64) -> Result<(), Failure> {
     let cipher = cipher()?;
     let stored = Bytes::from([&cipher.encrypt_json(&record())?[..], b","].concat());
     let service = FieldEncryptionLayer::new(cipher)?.layer(service_fn(move |_| {
-        let list = List { record: stored.clone(), sent: 0, rest: Bytes::from_static(b"["), is_ended: false };
+        let list = List { record: stored.clone(), length, sent: 0, rest: Bytes::from_static(b"["), is_ended: false };
         async { Response::builder().header(CONTENT_TYPE, "application/json").body(list) }
     }));
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -72,6 +73,7 @@ fn memory(name: &str) -> Result<u64, Failure> {
 /// A list of stored records that comes in chunks of one length, whatever record they cut.
 struct List {
     record: Bytes,
+    length: u64,
     sent: u64,
     rest: Bytes,
     is_ended: bool,
@@ -86,10 +88,10 @@ impl Body for List {
             return Poll::Ready(None);
         }
         let mut chunk = self.rest.to_vec();
-        while chunk.len() < CHUNK && self.sent + (chunk.len() as u64) < TOTAL {
+        while chunk.len() < CHUNK && self.sent + (chunk.len() as u64) < self.length {
             chunk.extend_from_slice(&self.record);
         }
-        if self.sent + chunk.len() as u64 >= TOTAL {
+        if self.sent + chunk.len() as u64 >= self.length {
             self.is_ended = true;
             // The last comma becomes the end of the list.
             chunk.pop();
