@@ -87,8 +87,8 @@ where
         B::Error: Into<BoxError>,
     {
         let meters = exchange.cipher.meters().clone();
-        let exchange = Some(Exchange { request_fault: Some(intake.fault()), ..exchange });
-        Self { stage: Stage::Request { inner, head: Some(head), intake }, exchange, meters, side: PhantomData }
+        let stage = Stage::Request { inner, head: Some(head), intake };
+        Self { stage, exchange: Some(exchange), meters, side: PhantomData }
     }
 }
 
@@ -118,6 +118,8 @@ where
                     Ok(body) => {
                         let mut head = head.take().expect(POLLED_AGAIN);
                         set_length(&mut head.headers, &body);
+                        let exchange = this.exchange.as_mut().expect(POLLED_AGAIN);
+                        exchange.request_fault = intake.fault();
                         Stage::Service { future: inner.call(Request::from_parts(head, body)) }
                     }
                 },

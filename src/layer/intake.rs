@@ -77,7 +77,8 @@ pub(super) struct Intake<B> {
     body: Option<Pin<Box<B>>>,
     processor: Processor,
     limits: Limits,
-    fault: Fault,
+    /// Where a fault is left that is found only after the body was handed on: there once it is streamed.
+    fault: Option<Fault>,
     received: u64,
     meter: BodyMeter,
     /// Overwritten where it is not handed on.
@@ -97,12 +98,12 @@ where
         let room = if let Processor::Stream(stream) = &processor { stream.room_for(expected) } else { expected };
         let out = SecretBuffer::with_capacity(room.max(LEAST_ROOM));
         let body = Some(Box::pin(body));
-        Self { body, processor, limits, fault: Fault::default(), received: 0, meter, out, trailers: None }
+        Self { body, processor, limits, fault: None, received: 0, meter, out, trailers: None }
     }
 
-    /// Where a fault is left that is found only after the body was handed on.
-    pub(super) fn fault(&self) -> Fault {
-        self.fault.clone()
+    /// Where a fault is left that is found only after the body was handed on; nothing where it was handed on whole.
+    pub(super) fn fault(&mut self) -> Option<Fault> {
+        self.fault.take()
     }
 
     /// Reads until the body is whole, or too long to be held whole.
@@ -192,7 +193,7 @@ where
             (Some(body), Processor::Stream(stream)) => {
                 let (meter, out) = (mem::take(meter), mem::take(out));
                 let flow = Flow { stream, received: *received, meter, out, rest };
-                let streaming = Streaming::new(body, flow, *limits, fault.clone());
+                let streaming = Streaming::new(body, flow, *limits, fault.insert(Fault::default()).clone());
                 Ok(FieldBody::streaming(streaming))
             }
             _ => Err(Error::new(
