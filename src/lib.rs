@@ -2,7 +2,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod audit;
+#[cfg(feature = "breach")]
+pub mod breach;
 mod cipher;
+#[cfg(any(feature = "breach", feature = "sqlite", feature = "postgres"))]
+mod copy_text;
 mod crypto;
 pub mod docs;
 mod error;

@@ -11,7 +11,11 @@ const LONGEST_FILE: usize = 400;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layer", &["cipher", "json", "keys", "policy", "crypto", "audit", "metrics", "percent", "secret", "error"]),
     ("sql", &["cipher", "error"]),
-    ("reencrypt", &["cipher", "keys", "policy", "crypto::key_id", "crypto::random", "error"]),
+    ("reencrypt", &["cipher", "keys", "policy", "crypto::key_id", "crypto::random", "copy_text", "error"]),
+    (
+        "breach",
+        &["keys", "policy", "crypto::index_key", "crypto::key_id", "crypto::token", "copy_text", "timestamp", "error"],
+    ),
     ("redact", &["policy", "crypto::token_search"]),
     ("cipher", &["json", "keys", "policy", "text", "crypto", "audit", "metrics", "secret", "timestamp", "error"]),
     ("openapi", &["policy", "percent", "timestamp", "error"]),
@@ -22,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("crypto", &["secret", "error"]),
     ("metrics", &["policy", "audit", "error"]),
     ("audit", &["crypto::key_id"]),
+    ("copy_text", &[]),
     ("percent", &[]),
     ("secret", &["crypto::random", "error"]),
     ("timestamp", &["error"]),

@@ -77,7 +77,7 @@ pub(crate) fn to_binary(token: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns the key id that `token`, in text or binary form, begins with. A text may go on in any way, a binary token
 /// must have the length of one.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redact"))]
+#[cfg(any(feature = "breach", feature = "sqlite", feature = "postgres", feature = "redact"))]
 pub(crate) fn claimed_key_id(token: &[u8]) -> Option<KeyId> {
     let mut header = [0; HEADER_LENGTH];
     match token.strip_prefix(TEXT_MARK.as_bytes()) {

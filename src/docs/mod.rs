@@ -34,6 +34,10 @@ pub mod migration {}
 #[doc = include_str!("rotation.md")]
 pub mod rotation {}
 
+#[cfg(feature = "breach")]
+#[doc = include_str!("breach.md")]
+pub mod breach {}
+
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
 

@@ -12,6 +12,7 @@
 //! | `Resilient` | time-outs, retries and a cache for a key service |
 //! | [`Keyring`], [`KeyringFile`] | the wrapped keys with their states, and the file in which they stand |
 //! | [`KeyState`] | what a key may still do |
+//! | [`KeyringListing`] | what a keyring says of its keys, for reports |
 //! | [`Keys`] | the unwrapped keys that a service works with |
 //!
 //! # Example
@@ -54,6 +55,7 @@ mod keyring_name;
 #[cfg(feature = "postgres")]
 mod keyring_table;
 mod lease;
+mod listing;
 mod local;
 mod private_file;
 mod rewrap;
@@ -79,6 +81,7 @@ pub use self::keyring_file::KeyringFile;
 #[cfg(feature = "postgres")]
 pub use self::keyring_table::KeyringTable;
 pub(crate) use self::lease::Term;
+pub use self::listing::KeyringListing;
 pub use self::local::LocalKek;
 #[cfg(feature = "aws-kms")]
 pub use self::services::AwsKms;

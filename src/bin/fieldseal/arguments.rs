@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, value_parser};
 use clap_complete::Shell;
 use fieldseal::keys::{KeyId, Timing};
 
+use crate::breach::BreachArguments;
 use crate::output::Format;
 
 /// Keyrings, rotation, scans and re-encryption for fieldseal.
@@ -31,6 +32,9 @@ pub(crate) enum Command {
     Scan(ScanArguments),
     /// Moves the values of a table to the primary key while the application goes on writing.
     Reencrypt(ReencryptArguments),
+    /// Says what a stolen dump exposes: how many people, which fields, under which keys, and what became of those. It opens
+    /// nothing. The exit code is 1 where something is exposed, or may be.
+    BreachReport(BreachArguments),
     /// Encrypts newline-delimited JSON from standard input to standard output.
     Encrypt(DocumentArguments),
     /// Decrypts newline-delimited JSON from standard input to standard output.

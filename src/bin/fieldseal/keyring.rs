@@ -120,7 +120,7 @@ pub(crate) fn read_policy(path: &Path) -> Result<Policy, Failure> {
 }
 
 /// The keyring in a file, or in PostgreSQL.
-async fn store(keyring: &str) -> Result<Box<dyn KeyringStore>, Failure> {
+pub(crate) async fn store(keyring: &str) -> Result<Box<dyn KeyringStore>, Failure> {
     if keyring.contains("://") {
         // Not repeated: it may have a password in it.
         return Err(usage());

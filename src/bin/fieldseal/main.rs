@@ -1,8 +1,9 @@
-//! The command line: keyrings, rotation, scans, re-encryption, NDJSON through a pipe, and descriptions of APIs.
+//! The command line: keyrings, rotation, scans, re-encryption, breach reports, NDJSON through a pipe, and descriptions of APIs.
 
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod breach;
 mod document;
 mod failure;
 mod kek;
@@ -27,6 +28,7 @@ async fn main() -> ExitCode {
         Command::Keys(keys) => keys::run(keys, &output).await,
         Command::Scan(scan) => table::scan(scan, &output).await,
         Command::Reencrypt(job) => table::reencrypt(job, &output).await,
+        Command::BreachReport(arguments) => breach::report(arguments, &output).await,
         Command::Encrypt(document) => document::run(document, document::Direction::Encrypt).await,
         Command::Decrypt(document) => document::run(document, document::Direction::Decrypt).await,
         Command::Openapi { command } => openapi::run(command, &output),
