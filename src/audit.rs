@@ -39,7 +39,7 @@ pub trait Audit: Send + Sync {
 pub struct AuditEvent<'a> {
     /// What happened.
     pub kind: AuditKind,
-    /// The collection of the policy.
+    /// The collection of the policy; empty where it happened to a person, and with them to all collections.
     pub collection: &'a str,
     /// The field of the policy; empty where it happened at a place that is not tagged.
     pub field: &'a str,
@@ -64,6 +64,10 @@ pub enum AuditKind {
     KeyUnavailable,
     /// A stored token needs a key that is disabled: its end is being rehearsed, and something would be lost.
     DisabledKeyUsed,
+    /// A stored token needs the key of a person that was erased: nobody reads it any more, and its row can be deleted.
+    ErasedRead,
+    /// The key of a person was erased: its id is that of the tokens which are noise now. At level `INFO`.
+    Erased,
     /// A tagged field in storage held something that is not a token.
     NotEncrypted,
     /// The same, where the policy still allows it: the value passed as it is.
@@ -88,6 +92,8 @@ impl AuditKind {
             Self::DecryptionFailed => "decryption_failed",
             Self::KeyUnavailable => "key_unavailable",
             Self::DisabledKeyUsed => "disabled_key_used",
+            Self::ErasedRead => "erased_read",
+            Self::Erased => "erased",
             Self::NotEncrypted => "not_encrypted",
             Self::ShownAsNull => "shown_as_null",
             Self::PlaintextRead => "plaintext_read",
@@ -112,8 +118,8 @@ impl Audit for TracingAudit {
     fn record(&self, event: &AuditEvent<'_>) {
         let &AuditEvent { kind, collection, field, who, key_id, count } = event;
         let key_id = key_id.map(tracing::field::display);
-        if matches!(kind, AuditKind::Revealed | AuditKind::Opened | AuditKind::FalseMatchDropped) {
-            tracing::info!(target: "fieldseal::audit", kind = kind.name(), collection, field, who, count);
+        if matches!(kind, AuditKind::Revealed | AuditKind::Opened | AuditKind::FalseMatchDropped | AuditKind::Erased) {
+            tracing::info!(target: "fieldseal::audit", kind = kind.name(), collection, field, who, key_id, count);
             return;
         }
         tracing::warn!(target: "fieldseal::audit", kind = kind.name(), collection, field, who, key_id, count);

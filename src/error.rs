@@ -53,6 +53,8 @@ pub enum ErrorKind {
     Service,
     /// The operator: the key that is needed is not in the keyring, is disabled, or there is no primary key.
     KeyUnavailable,
+    /// Nobody: the key of the person whom the value is about was erased, and the value with it.
+    Erased,
     /// The operator: the keyring or a key file is missing, cut short, altered, older than one already seen, or open
     /// to other users.
     Keyring,
@@ -87,6 +89,7 @@ impl ErrorKind {
             Self::NotEncrypted => "not_encrypted",
             Self::Service => "service",
             Self::KeyUnavailable => "key_unavailable",
+            Self::Erased => "erased",
             Self::Keyring => "keyring",
             Self::TooEarly => "too_early",
             Self::KeyService => "key_service",
@@ -164,6 +167,7 @@ mod tests {
             ErrorKind::NotEncrypted,
             ErrorKind::Service,
             ErrorKind::KeyUnavailable,
+            ErrorKind::Erased,
             ErrorKind::Keyring,
             ErrorKind::TooEarly,
             ErrorKind::KeyService,

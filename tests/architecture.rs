@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cipher", &["json", "keys", "policy", "text", "crypto", "audit", "metrics", "secret", "timestamp", "error"]),
     ("openapi", &["policy", "percent", "timestamp", "error"]),
     ("json", &["policy", "secret", "error"]),
-    ("keys", &["crypto", "secret", "timestamp", "error"]),
+    ("keys", &["crypto", "audit", "secret", "timestamp", "error"]),
     ("policy", &["text", "crypto::padding", "timestamp", "error"]),
     ("text", &["error"]),
     ("crypto", &["secret", "error"]),

@@ -118,6 +118,7 @@ impl Decryption {
             let kind = match error.kind() {
                 ErrorKind::KeyUnavailable if is_disabled() => AuditKind::DisabledKeyUsed,
                 ErrorKind::KeyUnavailable => AuditKind::KeyUnavailable,
+                ErrorKind::Erased => AuditKind::ErasedRead,
                 _ => AuditKind::DecryptionFailed,
             };
             Failure { error, kind, key_id }

@@ -13,7 +13,7 @@ use crate::crypto::key_id::KeyId;
 use crate::crypto::token::SHORTEST_TEXT;
 use crate::crypto::token_search;
 use crate::error::{Error, ErrorKind};
-use crate::keys::Keys;
+use crate::keys::{Keys, SubjectKey};
 use crate::metrics::Meters;
 use crate::policy::{FieldIndex, Policy, RecordBinding, Reveal, Shown};
 
@@ -105,6 +105,24 @@ impl FieldCipher {
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Self {
         Self(Arc::new(Parts { keys, indexes: None, ..Parts::clone(&self.0) }))
+    }
+
+    /// Returns the cipher for the values of one data subject: under their own key, and bound to them. Its indexes stay
+    /// those of this cipher. What it decrypts fails with [`ErrorKind::Erased`] where the subject was erased.
+    /// [`docs::erasure`](crate::docs::erasure) has an example.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidValue`] where the subject is of another tenant than this cipher.
+    pub fn for_subject(&self, key: &SubjectKey) -> Result<Self, Error> {
+        let subject = key.subject();
+        if subject.tenant() != self.0.scope.tenant_name() {
+            let message = "the subject is of another tenant than the cipher: name its tenant with `Subject::of_tenant`,                            and that of the cipher in its scope";
+            return Err(Error::new(ErrorKind::InvalidValue, message));
+        }
+        let scope = self.0.scope.clone().subject(subject.id());
+        let places = scope.places(self.policy());
+        Ok(Self(Arc::new(Parts { keys: key.keys().clone(), places, scope, ..Parts::clone(&self.0) })))
     }
 
     /// Sends events to `audit` instead of `tracing`.

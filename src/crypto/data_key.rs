@@ -37,6 +37,8 @@ pub struct DataKey {
     xaes: Xaes256Gcm,
     hedge: Aes256Enc,
     index: IndexKey,
+    /// Wraps the keys of data subjects.
+    wrap: Xaes256Gcm,
 }
 
 impl DataKey {
@@ -55,6 +57,7 @@ impl DataKey {
             index: IndexKey::new(secret, commitment[0]),
             xaes: Xaes256Gcm::new(&expand("fieldseal/v1/xaes-256-gcm")),
             hedge: Aes256Enc::new((&*expand("fieldseal/v1/nonce-hedge")).into()),
+            wrap: Xaes256Gcm::new(&expand("fieldseal/v1/wrap-subject")),
         }
     }
 
@@ -81,6 +84,11 @@ impl DataKey {
 
     pub(crate) fn xaes(&self) -> &Xaes256Gcm {
         &self.xaes
+    }
+
+    /// Returns the cipher that wraps the keys of data subjects.
+    pub(crate) fn wrap(&self) -> &Xaes256Gcm {
+        &self.wrap
     }
 
     /// Draws the nonce prefix of one document.

@@ -8,6 +8,7 @@ pub(crate) mod data_key;
 mod gcm;
 pub(crate) mod index_key;
 pub(crate) mod key_id;
+pub(crate) mod key_wrap;
 pub(crate) mod padding;
 pub(crate) mod random;
 pub(crate) mod token;

@@ -37,6 +37,8 @@ pub mod rotation {}
 #[cfg(feature = "breach")]
 #[doc = include_str!("breach.md")]
 pub mod breach {}
+#[doc = include_str!("erasure.md")]
+pub mod erasure {}
 
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}

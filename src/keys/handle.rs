@@ -9,12 +9,14 @@ use super::in_force::InForce;
 use super::key_services::KeyServices;
 use super::key_set::KeySet;
 use super::keyring::Keyring;
-use super::lease::{Reading, Term};
+use super::lease::{Expiry, Reading, Term};
 use super::store::KeyringStore;
+use super::subjects::Standing;
 use crate::crypto::data_key::DataKey;
 use crate::crypto::key_id::KeyId;
 use crate::crypto::random;
 use crate::error::{Error, ErrorKind};
+use crate::timestamp::Timestamp;
 
 /// The unwrapped keys of a keyring, ready to encrypt and decrypt with.
 ///
@@ -56,6 +58,8 @@ pub struct Keys(Arc<Inner>);
 struct Inner {
     in_force: InForce,
     source: Option<Source>,
+    /// When keys that come from a key table end.
+    expiry: Option<Expiry>,
 }
 
 struct Source {
@@ -121,7 +125,18 @@ impl Keys {
     }
 
     fn new(set: KeySet, read: Reading, source: Option<Source>) -> Self {
-        Self(Arc::new(Inner { in_force: InForce::new(set, read), source }))
+        Self(Arc::new(Inner { in_force: InForce::new(set, read), source, expiry: None }))
+    }
+
+    /// The key of a subject until `expiry`, or none.
+    pub(super) fn of_subject(standing: Standing, key: Option<DataKey>, expiry: Expiry) -> Self {
+        let in_force = InForce::new(KeySet::of_subject(standing, key), Reading::now());
+        Self(Arc::new(Inner { in_force, source: None, expiry: Some(expiry) }))
+    }
+
+    /// Takes the key of a subject away from all clones.
+    pub(super) fn erase(&self, at: Timestamp) {
+        self.0.in_force.put(KeySet::of_subject(Standing::Erased(at), None));
     }
 
     /// Reads the keyring again and exchanges all keys at once.
@@ -185,6 +200,9 @@ impl Keys {
 
     /// Returns the keys of this moment, to decrypt with.
     pub(crate) fn current(&self) -> Arc<KeySet> {
+        if self.0.expiry.is_some_and(|expiry| expiry.is_over()) {
+            return Arc::new(KeySet::of_subject(Standing::Expired, None));
+        }
         self.0.in_force.now().0
     }
 
@@ -192,6 +210,7 @@ impl Keys {
     pub(crate) fn term(&self, set: &KeySet) -> Term {
         match set.keyring().map(Keyring::timing) {
             Some(timing) if self.0.source.is_some() => Term::from_now(timing.lease.map(|_| timing.longest_request)),
+            _ if self.0.expiry.is_some() => Term::from_now(None),
             _ => Term::unlimited(),
         }
     }

@@ -53,6 +53,13 @@ impl InForce {
         Ok(())
     }
 
+    /// Puts `set` in force, whatever was.
+    pub(super) fn put(&self, set: KeySet) {
+        let set = Arc::new(set);
+        let former = mem::replace(&mut self.0.write().unwrap_or_else(PoisonError::into_inner).set, set);
+        drop(former);
+    }
+
     #[cfg(test)]
     pub(super) fn made_older(&self, age: Duration) {
         self.0.write().unwrap().read = Reading::ago(age);

@@ -8,6 +8,7 @@ use super::key_service;
 use super::key_services::KeyServices;
 use super::keyring::Keyring;
 use super::state::KeyState;
+use super::subjects::Standing;
 use super::wrap_context::WrapContext;
 use crate::crypto::data_key::DataKey;
 use crate::crypto::key_id::KeyId;
@@ -20,16 +21,24 @@ pub(crate) struct KeySet {
     keyring: Option<Keyring>,
     primary: Option<Arc<DataKey>>,
     keys: Vec<(KeyId, Arc<DataKey>)>,
+    /// Whether the subject has a key whose set this is; none where it is not one of a subject.
+    standing: Option<Standing>,
 }
 
 impl KeySet {
     pub(super) fn of_one(key: DataKey) -> Self {
         let key = Arc::new(key);
-        Self { keyring: None, primary: Some(Arc::clone(&key)), keys: vec![(key.id(), key)] }
+        Self { keyring: None, primary: Some(Arc::clone(&key)), keys: vec![(key.id(), key)], standing: None }
+    }
+
+    /// The key of a subject, or none.
+    pub(super) fn of_subject(standing: Standing, key: Option<DataKey>) -> Self {
+        let set = key.map_or_else(Self::of_none, Self::of_one);
+        Self { standing: Some(standing), ..set }
     }
 
     pub(super) fn of_none() -> Self {
-        Self { keyring: None, primary: None, keys: Vec::new() }
+        Self { keyring: None, primary: None, keys: Vec::new(), standing: None }
     }
 
     /// Unwraps the keys of `keyring` that may decrypt, but for those that `held` has already. Messages begin with
@@ -69,16 +78,20 @@ impl KeySet {
             }
             keys.push((entry.id(), key));
         }
-        Ok(Self { keyring: Some(keyring), primary, keys })
+        Ok(Self { keyring: Some(keyring), primary, keys, standing: None })
     }
 
     /// Returns the key that encrypts.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyUnavailable`] where the keyring has no primary key.
+    /// [`ErrorKind::KeyUnavailable`] where the keyring has no primary key, or the subject has none;
+    /// [`ErrorKind::Erased`].
     pub(crate) fn primary(&self) -> Result<&Arc<DataKey>, Error> {
         self.primary.as_ref().ok_or_else(|| {
+            if let Some(standing) = self.standing {
+                return standing.no_primary();
+            }
             let message = match self.keyring() {
                 Some(_) => format!("{} has no primary key to encrypt with: promote one", self.origin()),
                 None => "the cipher was given no key to encrypt with".to_owned(),
@@ -91,7 +104,8 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyUnavailable`] where there is none, and the message tells why.
+    /// [`ErrorKind::KeyUnavailable`] or [`ErrorKind::Erased`] where there is none, and the message tells why;
+    /// [`ErrorKind::Decryption`] where it is not the one of the subject.
     pub(crate) fn for_decryption(&self, id: KeyId) -> Result<&Arc<DataKey>, Error> {
         self.find(id).ok_or_else(|| self.unavailable(id))
     }
@@ -127,6 +141,9 @@ impl KeySet {
 
     #[cold]
     fn unavailable(&self, id: KeyId) -> Error {
+        if let Some(standing) = self.standing {
+            return standing.no_key(id);
+        }
         let origin = self.origin();
         let message = match self.state_of(id) {
             Some(KeyState::Disabled) => {
@@ -153,12 +170,13 @@ impl KeySet {
 
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { keyring, primary, keys } = self;
+        let Self { keyring, primary, keys, standing } = self;
         f.debug_struct("KeySet")
             .field("keyring", &keyring.as_ref().map(Keyring::name))
             .field("revision", &keyring.as_ref().map(Keyring::revision))
             .field("primary", &primary.as_ref().map(|key| key.id()))
             .field("keys", &keys.iter().map(|(id, _)| id).collect::<Vec<_>>())
+            .field("standing", standing)
             .finish()
     }
 }

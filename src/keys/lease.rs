@@ -32,6 +32,23 @@ impl Reading {
     }
 }
 
+/// When a key that was read from a table is no longer used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expiry {
+    read: Reading,
+    lifetime: Duration,
+}
+
+impl Expiry {
+    pub(super) fn new(read: Reading, lifetime: Duration) -> Self {
+        Self { read, lifetime }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.read.age() > self.lifetime
+    }
+}
+
 /// For how long keys that were taken for a piece of work may be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Term {

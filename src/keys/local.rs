@@ -13,8 +13,8 @@ use super::key_service::{KeyService, KeyServiceFuture};
 use super::private_file;
 use super::wrap_context::WrapContext;
 use super::wrapped_key::WrappedKey;
-use crate::crypto::random;
-use crate::crypto::xaes::{KEY_LENGTH, NONCE_LENGTH, TAG_LENGTH, Xaes256Gcm};
+use crate::crypto::key_wrap;
+use crate::crypto::xaes::{KEY_LENGTH, Xaes256Gcm};
 use crate::error::{Error, ErrorKind};
 use crate::secret::SecretKey;
 
@@ -134,30 +134,22 @@ impl LocalKek {
     }
 
     fn seal(&self, key: &SecretKey, context: &WrapContext) -> Result<WrappedKey, Error> {
-        let mut wrapped = vec![0; WRAPPED_LENGTH];
-        let Parts { version, prefix, suffix, sealed, tag } = Parts::of(&mut wrapped);
-        *version = VERSION;
-        random::fill_from_system(prefix)?;
-        random::fill_from_system(suffix)?;
-        sealed.copy_from_slice(key.expose_secret());
-        *tag = self.cipher.derive(prefix).encrypt(suffix, &associated_data(context)[..], sealed);
-        Ok(wrapped.into())
+        let sealed = key_wrap::wrap(&self.cipher, key, &associated_data(context))?;
+        Ok([&[VERSION], &sealed[..]].concat().into())
     }
 
     fn open(&self, wrapped: &WrappedKey, context: &WrapContext) -> Result<SecretKey, Error> {
-        let mut wrapped = Zeroizing::new(wrapped.as_bytes().to_vec());
-        if wrapped.len() != WRAPPED_LENGTH || wrapped[0] != VERSION {
+        let sealed = wrapped.as_bytes().strip_prefix(&[VERSION]).and_then(|sealed| sealed.try_into().ok());
+        let sealed = sealed.ok_or_else(|| {
             let cause = format!("what is to be unwrapped as {context} was not wrapped by a local key-encryption key");
-            return Err(Error::key_service(cause));
-        }
-        let Parts { prefix, suffix, sealed, tag, .. } = Parts::of(&mut wrapped);
-        match self.cipher.derive(prefix).decrypt(suffix, &associated_data(context)[..], sealed, tag) {
-            Ok(()) => Ok(SecretKey::from_bytes(sealed)),
-            Err(_) => Err(Error::key_service(format!(
+            Error::key_service(cause)
+        })?;
+        key_wrap::unwrap(&self.cipher, sealed, &associated_data(context)).map_err(|_| {
+            Error::key_service(format!(
                 "`{}` does not open what stands in place of {context}: it was changed, or wrapped for another place",
                 self.name
-            ))),
-        }
+            ))
+        })
     }
 }
 
@@ -178,27 +170,6 @@ impl KeyService for LocalKek {
 impl fmt::Debug for LocalKek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LocalKek({})", self.name)
-    }
-}
-
-/// The parts of a wrapped key in their order.
-struct Parts<'a> {
-    version: &'a mut u8,
-    prefix: &'a mut [u8; NONCE_LENGTH / 2],
-    suffix: &'a mut [u8; NONCE_LENGTH / 2],
-    sealed: &'a mut [u8; KEY_LENGTH],
-    tag: &'a mut [u8; TAG_LENGTH],
-}
-
-impl<'a> Parts<'a> {
-    /// Takes `WRAPPED_LENGTH` bytes apart.
-    fn of(wrapped: &'a mut [u8]) -> Self {
-        const LENGTH: &str = "the length was checked, or given, by the caller";
-        let (version, rest) = wrapped.split_first_mut().expect(LENGTH);
-        let (prefix, rest) = rest.split_first_chunk_mut().expect(LENGTH);
-        let (suffix, rest) = rest.split_first_chunk_mut().expect(LENGTH);
-        let (sealed, rest) = rest.split_first_chunk_mut().expect(LENGTH);
-        Self { version, prefix, suffix, sealed, tag: rest.first_chunk_mut().expect(LENGTH) }
     }
 }
 
@@ -252,9 +223,8 @@ const ENCODED_LENGTH: usize = 44;
 /// 32 bytes as base64url without padding.
 const UNPADDED_LENGTH: usize = 43;
 const LONGEST_TEXT: usize = ENCODED_LENGTH + 2;
-/// The form of what this wraps: version, nonce, ciphertext, tag.
+/// The form of what this wraps: version, then nonce, ciphertext, tag.
 const VERSION: u8 = 0x01;
-const WRAPPED_LENGTH: usize = 1 + NONCE_LENGTH + KEY_LENGTH + TAG_LENGTH;
 
 #[cfg(test)]
 #[expect(clippy::format_collect, reason = "a test may be slow")]
@@ -292,12 +262,13 @@ mod tests {
     fn no_single_bit_of_a_wrapped_key_can_change() {
         let kek = kek();
         let wrapped = kek.seal(&SecretKey::from_bytes(&[9; 32]), &context()).unwrap();
-        for bit in 0..WRAPPED_LENGTH * 8 {
+        let length = wrapped.as_bytes().len();
+        for bit in 0..length * 8 {
             let mut changed = wrapped.as_bytes().to_vec();
             changed[bit / 8] ^= 1 << (bit % 8);
             assert!(kek.open(&changed.into(), &context()).is_err(), "bit {bit}");
         }
-        for length in 0..WRAPPED_LENGTH {
+        for length in 0..length {
             assert!(kek.open(&wrapped.as_bytes()[..length].to_vec().into(), &context()).is_err());
         }
         assert!(kek.open(&[wrapped.as_bytes(), &[0]].concat().into(), &context()).is_err());

@@ -14,6 +14,7 @@
 //! | [`KeyState`] | what a key may still do |
 //! | [`KeyringListing`] | what a keyring says of its keys, for reports |
 //! | [`Keys`] | the unwrapped keys that a service works with |
+//! | [`SubjectKeys`] | a key for each person, which erases them when it is deleted |
 //!
 //! # Example
 //!
@@ -64,6 +65,7 @@ mod rotation;
 mod services;
 mod state;
 mod store;
+mod subjects;
 mod timing;
 mod witness;
 mod wrap_context;
@@ -95,6 +97,12 @@ pub use self::services::Resilient;
 pub use self::services::VaultTransit;
 pub use self::state::KeyState;
 pub use self::store::{KeyringStore, KeyringStoreFuture};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use self::subjects::SubjectKeyTable;
+pub use self::subjects::{
+    ErasureReceipt, MemorySubjectKeys, Subject, SubjectKey, SubjectKeyChange, SubjectKeyEntry, SubjectKeyStore,
+    SubjectKeyStoreFuture, SubjectKeys,
+};
 pub use self::timing::{Schedule, Timing};
 pub use self::witness::Witness;
 pub use self::wrap_context::{KeyPurpose, WrapContext};

@@ -206,6 +206,7 @@
 //! |---|---|---|
 //! | 400 | `malformed` | the body is not valid JSON or broke off |
 //! | 404 | `not_found` | the one record that a truncated index found does not match |
+//! | 410 | `erased` | a value is about a person whose key was erased |
 //! | 413 | `too_large` | a tagged value is over 1 MiB, a JSON Patch over the limit of whole bodies, or a body over [`body_limit`](FieldEncryptionLayer::body_limit) |
 //! | 415 | `unsupported_media_type` | the body cannot be looked into |
 //! | 422 | `token_submitted` | the request holds a token; also an audit event |

@@ -28,6 +28,7 @@ pub(super) fn response(error: &Error) -> Response<Bytes> {
         _ if error.kind() == ErrorKind::Policy => "The service is not set up for this request.",
         StatusCode::INTERNAL_SERVER_ERROR => "A protected value cannot be read.",
         StatusCode::BAD_GATEWAY => "The service gave an answer that cannot be read.",
+        StatusCode::GONE => "The person whom this is about was erased.",
         StatusCode::SERVICE_UNAVAILABLE => "Protected values cannot be read or written at the moment.",
         _ => &message,
     };
@@ -61,6 +62,7 @@ fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::Validation => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         ErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+        ErrorKind::Erased => (StatusCode::GONE, "erased"),
         ErrorKind::Service => (StatusCode::BAD_GATEWAY, "service"),
         ErrorKind::KeyUnavailable | ErrorKind::KeyService | ErrorKind::Randomness => {
             (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable")

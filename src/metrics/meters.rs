@@ -90,6 +90,8 @@ impl Meters {
             | AuditKind::KeyUnavailable
             | AuditKind::DisabledKeyUsed
             | AuditKind::NotEncrypted
+            | AuditKind::ErasedRead
+            | AuditKind::Erased
             | AuditKind::FalseMatchDropped => None,
         };
         if let Some(name) = of_values {
