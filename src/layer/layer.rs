@@ -274,6 +274,17 @@ impl<D> FieldEncryptionLayer<D> {
         self
     }
 
+    /// Encrypts under the [`SubjectKey`](crate::keys::SubjectKey) in the extensions of each request, and binds tokens to
+    /// its subject: what authenticates the sender prepares it, outside of this layer. A request without one is answered
+    /// with 500, and what is stored about who was erased with 410. [`docs::erasure`](crate::docs::erasure) has an example.
+    ///
+    /// A layer on which this was not called answers a request with one with 500 as well. All values of a document are those
+    /// of one subject: lists of several are for [`for_subject`](FieldCipher::for_subject), in the service.
+    pub fn subjects(mut self) -> Self {
+        Arc::make_mut(&mut self.settings).principal.has_subjects = true;
+        self
+    }
+
     /// Takes a body that is sent to `path` for a search: a JSON document or a form, in which each member that is a field
     /// with a blind index becomes one that asks for the index, and all fields of an index of several become one member.
     /// Segments in braces stand for any.

@@ -183,6 +183,12 @@
 //! its sender sees plain, masked, as tokens or not at all. Both are set by what authenticates the sender, outside of this
 //! layer; one that is set, and that the layer was not told of, is answered with 500. A handler that must see a value itself is given an [`Opener`]. A member that is left out is missed by who sends the document back as a whole: take changes as patches.
 //!
+//! # A key for each person
+//!
+//! With [`subjects`](FieldEncryptionLayer::subjects), values stand under the [`SubjectKey`](crate::keys::SubjectKey) in the
+//! extensions of a request, and are noise once it is [erased](crate::docs::erasure). One key is for the whole request and
+//! its response: a list of several people has to be decrypted in the service, on a route without the layer.
+//!
 //! # Values that cannot be read
 //!
 //! A stored token that does not open, or whose key is gone, fails the response that it stands in, a list of a thousand
@@ -212,7 +218,7 @@
 //! | 422 | `token_submitted` | the request holds a token; also an audit event |
 //! | 422 | `invalid` | a value does not keep to the [rules](crate::Field::validate) of its field, which the detail names |
 //! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries and lookups, tunnels, values that cannot be read |
-//! | 500 | `misconfigured` | the request lacks the `Tenant` that the layer was told to go by, or has one, or a `Reveal`, that it was not told of |
+//! | 500 | `misconfigured` | the request lacks the `Tenant` or the `SubjectKey` that the layer was told to go by, or has one, or a `Reveal`, that it was not told of |
 //! | 500 | `unreadable` | a stored value does not open and is not shown as `null`, or is not encrypted |
 //! | 502 | `service` | the service's response cannot be looked into |
 //! | 503 | `keys_unavailable` | a key is missing, or all of a tenant, the keyring was not read for longer than its lease, or a request took longer than its timing allows; with `Retry-After` |

@@ -5,6 +5,7 @@ use http::Extensions;
 use super::tenant::{Tenant, TenantKeySource};
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
+use crate::keys::SubjectKey;
 use crate::policy::Reveal;
 
 /// What is asked of the extensions of a request.
@@ -16,6 +17,8 @@ pub(super) struct Principal {
     pub(super) tenants: Option<TenantKeySource>,
     /// Whether tokens are those of all tenants, although a request may be that of one.
     pub(super) ignores_tenants: bool,
+    /// Whether values stand under the key of the person whom they are about.
+    pub(super) has_subjects: bool,
     /// Whether handlers are given an `Opener`.
     pub(super) has_opener: bool,
 }
@@ -39,6 +42,19 @@ impl Principal {
         } else if !self.ignores_tenants && extensions.get::<Tenant>().is_some() {
             let message = "a request has a `Tenant` in its extensions, and the layer was made without `tenants` or \
                            `tenant_keys`: call one of them, or `ignore_tenants` where all tenants share what is stored";
+            return Err(Error::new(ErrorKind::Policy, message));
+        }
+        if self.has_subjects {
+            let key = extensions.get::<SubjectKey>().ok_or_else(|| {
+                let message = "a request has no `SubjectKey` in its extensions: what authenticates it must prepare the one \
+                               of the person whom it is about, outside of the layer";
+                Error::new(ErrorKind::Policy, message)
+            })?;
+            let bound = own.as_ref().unwrap_or(cipher).for_subject(key);
+            own = Some(bound.map_err(|error| Error::new(ErrorKind::Policy, error.to_string()))?);
+        } else if extensions.get::<SubjectKey>().is_some() {
+            let message = "a request has a `SubjectKey` in its extensions, and the layer was made without `subjects`: call \
+                           it, or what is written would outlive the person";
             return Err(Error::new(ErrorKind::Policy, message));
         }
         if let Some(default) = &self.reveal {
