@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use fieldseal::audit::AuditKind;
 use fieldseal::keys::{
-    KeyId, Keys, MemorySubjectKeys, Subject, SubjectKeyChange, SubjectKeyEntry, SubjectKeyStore, SubjectKeyStoreFuture,
-    SubjectKeys,
+    DataKey, KeyId, Keys, MemorySubjectKeys, SecretKey, Subject, SubjectKeyChange, SubjectKeyEntry, SubjectKeyStore,
+    SubjectKeyStoreFuture, SubjectKeys,
 };
 use fieldseal::policy::{BlindIndex, Normalizer};
 use fieldseal::{Error, ErrorKind, Field, FieldCipher, Policy, Scope, Tag};
@@ -330,4 +330,44 @@ async fn neither_a_key_nor_whom_it_is_of_is_shown() {
     let wrapped = entry.to_bytes();
     let digits = format!("{:032x}", u128::from_be_bytes(*wrapped.last_chunk().unwrap()));
     assert!(!shown.contains(&digits) && !shown.contains(&format!("{:?}", &wrapped[41..])));
+}
+
+#[tokio::test]
+async fn every_frozen_entry_opens_for_its_subject() {
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        data_key: String,
+        tenant: Option<String>,
+        subject: String,
+        entry: String,
+        token: String,
+        value: String,
+        tombstone: String,
+        erased_at: String,
+    }
+    let bytes = |text: &str| -> Vec<u8> {
+        (0..text.len() / 2).map(|at| u8::from_str_radix(&text[at * 2..][..2], 16).unwrap()).collect()
+    };
+    let vectors: Vec<Vector> = serde_json::from_str(include_str!("vectors/v1/subject_keys.json")).unwrap();
+    assert_eq!(vectors.len(), 3);
+    for vector in vectors {
+        let data_key = SecretKey::from_bytes(bytes(&vector.data_key)[..].try_into().unwrap());
+        let mut subject = subject(&vector.subject);
+        let mut scope = Scope::new();
+        if let Some(tenant) = vector.tenant {
+            (subject, scope) = (subject.of_tenant(&tenant).unwrap(), scope.tenant(tenant));
+        }
+        let table = MemorySubjectKeys::default();
+        let entry = SubjectKeyEntry::from_bytes(&bytes(&vector.entry)).unwrap();
+        assert!(table.insert(&subject, &entry).await.unwrap());
+        let subjects = SubjectKeys::new(table.clone(), Keys::from_data_key(DataKey::new(&data_key)));
+        let cipher = cipher().in_scope(scope).unwrap().for_subject(&subjects.find(&subject).await.unwrap()).unwrap();
+        let opened: serde_json::Value = cipher.decrypt_value("phone", &vector.token).unwrap();
+        assert_eq!(opened.to_string(), vector.value);
+        assert_eq!(entry.to_bytes(), bytes(&vector.entry));
+
+        let tombstone = SubjectKeyEntry::from_bytes(&bytes(&vector.tombstone)).unwrap();
+        assert_eq!(tombstone.erased_at(), Some(vector.erased_at.parse().unwrap()));
+        assert_eq!((tombstone.key_id(), tombstone.to_bytes()), (entry.key_id(), bytes(&vector.tombstone)));
+    }
 }

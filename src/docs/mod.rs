@@ -37,6 +37,7 @@ pub mod rotation {}
 #[cfg(feature = "breach")]
 #[doc = include_str!("breach.md")]
 pub mod breach {}
+
 #[doc = include_str!("erasure.md")]
 pub mod erasure {}
 
