@@ -12,7 +12,7 @@ use crate::audit::AuditKind;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::crypto::token::{self, SHORTEST_TEXT, TEXT_MARK};
 use crate::crypto::token_encryptor::TokenEncryptor;
-use crate::crypto::token_search;
+use crate::crypto::token_search::{self, Reach};
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Longest, Member, Place, Sibling, Visitor};
 use crate::keys::Term;
@@ -333,9 +333,10 @@ impl Visitor for Encryption {
     /// Tokens stand only in storage. One that comes in where nothing is tagged may still be on its way to a place where
     /// it would be opened: by an alias, from an array, in a copy that the service makes.
     fn untagged(&self, text: &[u8], known: Option<usize>) -> Result<usize, Error> {
-        let seen = known.map_or(text.len(), |known| token_search::unfinished(text, known));
-        self.cipher.refuse_token(&text[..seen])?;
-        Ok(seen)
+        let whole = Reach { complete: text.len(), left: text.len() };
+        let Reach { complete, left } = known.map_or(whole, |known| token_search::reach(text, known));
+        self.cipher.refuse_token(&text[..complete])?;
+        Ok(left)
     }
 
     fn joins_parts(&self) -> bool {

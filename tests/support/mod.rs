@@ -319,6 +319,14 @@ impl Server {
         RawReply::read(&mut stream).await
     }
 
+    /// The same, where the server may close the connection without a word, or before all is sent.
+    pub(crate) async fn raw_or_nothing(&self, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+        let (mut stream, mut all) = (self.connect().await, Vec::new());
+        drop(within(stream.write_all(bytes.as_ref())).await);
+        drop(within(stream.read_to_end(&mut all)).await);
+        all
+    }
+
     pub(crate) async fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).await.unwrap();
         stream.set_nodelay(true).unwrap();

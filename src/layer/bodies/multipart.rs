@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::fields::{self, Sent, Stored};
 use super::part_head::PartHead;
 use crate::cipher::FieldCipher;
-use crate::crypto::token_search;
+use crate::crypto::token_search::{self, Reach};
 use crate::error::{Error, ErrorKind};
 use crate::secret::SecretBuffer;
 
@@ -262,10 +262,11 @@ impl MultipartStream {
         let piece = &self.held.as_slice()[self.taken..][..length];
         let known = unseen.len();
         unseen.extend_from_slice(piece);
-        let seen = if is_whole { unseen.len() } else { token_search::unfinished(unseen.as_slice(), known) };
-        self.cipher.refuse_token(&unseen.as_slice()[..seen])?;
-        out.extend_from_slice(&unseen.as_slice()[..seen]);
-        unseen.remove_front(seen);
+        let whole = Reach { complete: unseen.len(), left: unseen.len() };
+        let Reach { complete, left } = if is_whole { whole } else { token_search::reach(unseen.as_slice(), known) };
+        self.cipher.refuse_token(&unseen.as_slice()[..complete])?;
+        out.extend_from_slice(&unseen.as_slice()[..left]);
+        unseen.remove_front(left);
         if unseen.len() > LONGEST_UNSEEN {
             return Err(Error::new(ErrorKind::Refused, "4 MiB of a file begin like an encrypted token"));
         }
