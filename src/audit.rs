@@ -47,8 +47,27 @@ pub struct AuditEvent<'a> {
     pub who: Option<&'a str>,
     /// The key that the token names, where there is one.
     pub key_id: Option<KeyId>,
+    /// Where in the document it happened, where that is no field: a path of RFC 9535 in which names that may be data are
+    /// wildcards.
+    pub path: Option<&'a str>,
+    /// What stands there by its looks: `email`, `phone` or `card_number`.
+    pub looks_like: Option<&'a str>,
     /// How many values it happened to in one document or stream.
     pub count: u64,
+}
+
+impl<'a> AuditEvent<'a> {
+    /// An event at a field, or at none.
+    pub(crate) fn new(
+        kind: AuditKind,
+        collection: &'a str,
+        field: &'a str,
+        who: Option<&'a str>,
+        key_id: Option<KeyId>,
+        count: u64,
+    ) -> Self {
+        Self { kind, collection, field, who, key_id, path: None, looks_like: None, count }
+    }
 }
 
 /// What happened.
@@ -82,6 +101,8 @@ pub enum AuditKind {
     FalseMatchDropped,
     /// Somebody whom a `Reveal` names was shown values plain. At level `INFO`.
     Revealed,
+    /// A value that nobody tagged looks personal, and was refused or passed, as [`Strict`](crate::policy::Strict) has it.
+    UntaggedPersonal,
 }
 
 impl AuditKind {
@@ -100,6 +121,7 @@ impl AuditKind {
             Self::Opened => "opened",
             Self::FalseMatchDropped => "false_match_dropped",
             Self::Revealed => "revealed",
+            Self::UntaggedPersonal => "untagged_personal",
         }
     }
 }
@@ -116,12 +138,13 @@ pub(crate) struct TracingAudit;
 
 impl Audit for TracingAudit {
     fn record(&self, event: &AuditEvent<'_>) {
-        let &AuditEvent { kind, collection, field, who, key_id, count } = event;
+        let &AuditEvent { kind, collection, field, who, key_id, path, looks_like, count } = event;
         let key_id = key_id.map(tracing::field::display);
         if matches!(kind, AuditKind::Revealed | AuditKind::Opened | AuditKind::FalseMatchDropped | AuditKind::Erased) {
             tracing::info!(target: "fieldseal::audit", kind = kind.name(), collection, field, who, key_id, count);
             return;
         }
-        tracing::warn!(target: "fieldseal::audit", kind = kind.name(), collection, field, who, key_id, count);
+        let kind = kind.name();
+        tracing::warn!(target: "fieldseal::audit", kind, collection, field, who, key_id, path, looks_like, count);
     }
 }

@@ -40,6 +40,9 @@ pub enum ErrorKind {
     TokenSubmitted,
     /// The sender: a value does not keep to the rules of its field. The message names the field and the rule.
     Validation,
+    /// The sender, and the developer: a value that nobody tagged looks personal, and the policy is
+    /// [strict](crate::policy::Strict). The message names its path.
+    Unprotected,
     /// The sender: a well-formed request asks for what would let a tagged value pass unprotected, or lose it.
     Refused,
     /// The sender: nothing that is stored has the value that is looked up.
@@ -83,6 +86,7 @@ impl ErrorKind {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::TokenSubmitted => "token_submitted",
             Self::Validation => "validation",
+            Self::Unprotected => "unprotected",
             Self::Refused => "refused",
             Self::NotFound => "not_found",
             Self::Decryption => "decryption",
@@ -162,6 +166,7 @@ mod tests {
             ErrorKind::UnsupportedMediaType,
             ErrorKind::TokenSubmitted,
             ErrorKind::Validation,
+            ErrorKind::Unprotected,
             ErrorKind::Refused,
             ErrorKind::Decryption,
             ErrorKind::NotEncrypted,

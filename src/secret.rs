@@ -137,6 +137,11 @@ impl SecretBuffer {
         self.0.truncate(self.0.len() - length);
     }
 
+    /// Keeps the first `length` bytes. What stood behind them is overwritten at the next use, or on drop.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
     /// Empties the buffer. What it held is overwritten at the next use, or on drop.
     pub(crate) fn clear(&mut self) {
         self.0.clear();

@@ -53,6 +53,7 @@ fn everything(policy: &Policy) -> Vec<String> {
     let mut all: Vec<_> = policy.fields().iter().map(field).collect();
     all.sort();
     all.push(format!("{} {:?} {:?}", policy.collection(), policy.record_binding(), policy.compound_indexes()));
+    all.push(format!("{:?}", policy.strict()));
     all
 }
 
@@ -353,6 +354,7 @@ fn full() -> Policy {
         )
         .bind_records(RecordBinding::upgrade("id", std::time::Duration::from_secs(60)).path("$").path("$.items[*]"))
         .fresh_prefix_per_field()
+        .strict(fieldseal::policy::Strict::report().except("$.shop"))
         .build()
         .unwrap()
 }

@@ -716,6 +716,25 @@ tag = "email"
     }
 
     #[test]
+    fn a_strict_policy_says_what_becomes_of_untagged_values_and_where_not() {
+        let text =
+            |strict: &str| format!("collection = \"c\"\n\n[strict]\n{strict}\n\n[fields.phone]\ntag = \"phone\"\n");
+        for strict in ["untagged = \"report\"", "untagged = \"refuse\"\nexcept = [\"$.order_number\", \"$..shop\"]"] {
+            let policy = Policy::from_toml(&text(strict)).unwrap();
+            assert_eq!(policy.to_toml().unwrap(), text(strict));
+            let stored = cipher(policy).encrypt_json(br#"{"mail":"weiming.tan@example.sg"}"#);
+            assert_eq!(stored.is_ok(), strict.contains("report"));
+        }
+        for (strict, said) in [
+            ("untagged = \"warn\"", "line 4: "),
+            ("except = [\"$.a\"]", "line 3: "),
+            ("untagged = \"refuse\"\nexcept = [\"a\"]", "exception `a`, character 1"),
+        ] {
+            assert!(refusal(&text(strict)).contains(said), "{}", refusal(&text(strict)));
+        }
+    }
+
+    #[test]
     fn a_normal_form_of_the_applications_own_is_found_by_its_name() {
         use fieldseal::policy::Normalizer;
 

@@ -47,6 +47,7 @@ fn main() -> Result<(), Failure> {
         (&["encrypt_record_vs_naive"], &|| engine::encrypt_record_vs_naive(&cipher, &naive)),
         (&["decrypt_list_vs_naive"], &|| engine::decrypt_list_vs_naive(&cipher, &naive)),
         (&["json_pass_vs_ignored", "json_pass_gbps", "json_pass_vs_value"], &|| engine::json_pass(&cipher)),
+        (&["strict_pass_vs_json_pass", "strict_pass_of_record"], &|| engine::strict_pass(&cipher)),
         (&["two_cores", "two_cores_http"], &|| cores::two_cores(&cipher)),
         (&["layer_vs_bare"], &|| http::layer_vs_bare(&cipher)),
         (&["layer_vs_bare_sqlite"], &sqlite::layer_vs_bare_sqlite),

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::field_cipher::FieldCipher;
 use super::parts::Objects;
 use super::record_binding::Records;
+use super::strictness;
 use super::wanted::Wanted;
 use crate::audit::AuditKind;
 use crate::crypto::padding::LONGEST_VALUE;
@@ -14,11 +15,11 @@ use crate::crypto::token::{self, SHORTEST_TEXT, TEXT_MARK};
 use crate::crypto::token_encryptor::TokenEncryptor;
 use crate::crypto::token_search::{self, Reach};
 use crate::error::{Error, ErrorKind};
-use crate::json::{self, Longest, Member, Place, Sibling, Visitor};
+use crate::json::{self, Cut, Longest, Member, Place, Sibling, Visitor};
 use crate::keys::Term;
 use crate::metrics::{Counted, Tally};
 use crate::policy::{FieldIndex, Policy};
-use crate::text::is_masked;
+use crate::text::{SHORTEST_MATCH, is_masked};
 
 /// Encrypts the values of documents or rows, each under the primary key of the moment of its first.
 #[derive(Debug)]
@@ -133,7 +134,7 @@ impl Encryption {
         let policy = Arc::clone(self.policy());
         let mut out = Vec::with_capacity(patch.len() * 2);
         let longest = Longest { value: LONGEST_VALUE, out: longest_out };
-        json::transform_patch(policy.automaton(), &mut self, patch, longest, &mut out)?;
+        json::transform_patch(&policy, &mut self, patch, longest, &mut out)?;
         Ok(out)
     }
 
@@ -327,16 +328,27 @@ impl Visitor for Encryption {
     }
 
     fn shortest_untagged(&self) -> Option<usize> {
-        Some(SHORTEST_TEXT)
+        Some(if self.policy().strict().is_some() { SHORTEST_MATCH } else { SHORTEST_TEXT })
     }
 
     /// Tokens stand only in storage. One that comes in where nothing is tagged may still be on its way to a place where
     /// it would be opened: by an alias, from an array, in a copy that the service makes.
     fn untagged(&self, text: &[u8], known: Option<usize>) -> Result<usize, Error> {
+        if known.is_none() && text.len() < SHORTEST_TEXT {
+            return Ok(text.len());
+        }
         let whole = Reach { complete: text.len(), left: text.len() };
         let Reach { complete, left } = known.map_or(whole, |known| token_search::reach(text, known));
         self.cipher.refuse_token(&text[..complete])?;
         Ok(left)
+    }
+
+    fn looks_personal(&self, text: &[u8], cut: Cut) -> Option<&'static str> {
+        strictness::looks(text, cut)
+    }
+
+    fn found_personal(&self, what: &'static str, path: &str, count: u64) -> Result<(), Error> {
+        self.cipher.found_personal(what, path, count)
     }
 
     fn joins_parts(&self) -> bool {

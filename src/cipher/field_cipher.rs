@@ -319,7 +319,14 @@ impl FieldCipher {
     fn tell(&self, kind: AuditKind, field: &str, key_id: Option<KeyId>, count: u64) {
         self.0.meters.event(kind, field, count);
         let collection = self.policy().collection();
-        self.0.audit.record(&AuditEvent { kind, collection, field, who: self.who(), key_id, count });
+        self.0.audit.record(&AuditEvent::new(kind, collection, field, self.who(), key_id, count));
+    }
+
+    pub(super) fn tell_of_untagged(&self, path: &str, looks_like: &str, count: u64) {
+        let kind = AuditKind::UntaggedPersonal;
+        self.0.meters.event(kind, "", count);
+        let event = AuditEvent::new(kind, self.policy().collection(), "", self.who(), None, count);
+        self.0.audit.record(&AuditEvent { path: Some(path), looks_like: Some(looks_like), ..event });
     }
 }
 

@@ -21,6 +21,7 @@ mod record_binding;
 mod scope;
 mod sealed;
 mod stream;
+mod strictness;
 mod validation;
 mod value;
 mod wanted;

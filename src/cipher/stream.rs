@@ -10,7 +10,7 @@ use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
 use crate::crypto::padding::LONGEST_VALUE;
 use crate::error::Error;
-use crate::json::{Flow, Framing, Member, Sibling, Transformer, Visitor};
+use crate::json::{Cut, Flow, Framing, Member, Sibling, Trail, Transformer, Visitor};
 use crate::policy::{FieldIndex, Policy};
 
 /// The longest JSON text of a token that is looked at: base64 of the longest one, with room for escapes.
@@ -55,6 +55,7 @@ impl JsonStream {
     pub(super) fn encrypting(encryption: Encryption, framing: Framing) -> Self {
         let policy = Arc::clone(encryption.policy());
         let transformer = Transformer::new(policy.automaton(), Flow::Inward, framing, LONGEST_VALUE);
+        let transformer = transformer.with_trail(Trail::of(&policy));
         Self { policy, transformer, direction: Direction::Encrypt(encryption) }
     }
 
@@ -184,6 +185,20 @@ impl Visitor for Direction {
         match self {
             Self::Encrypt(encryption) => encryption.untagged(text, known),
             Self::Decrypt(_) => Ok(text.len()),
+        }
+    }
+
+    fn looks_personal(&self, text: &[u8], cut: Cut) -> Option<&'static str> {
+        match self {
+            Self::Encrypt(encryption) => encryption.looks_personal(text, cut),
+            Self::Decrypt(_) => None,
+        }
+    }
+
+    fn found_personal(&self, what: &'static str, path: &str, count: u64) -> Result<(), Error> {
+        match self {
+            Self::Encrypt(encryption) => encryption.found_personal(what, path, count),
+            Self::Decrypt(_) => Ok(()),
         }
     }
 

@@ -31,6 +31,7 @@ impl Transformer {
         }
         match (expects, innermost.kind) {
             (Expects::CommaOrEnd, Kind::Outside) => {
+                self.flush_trail(visitor)?;
                 visitor.end_document()?;
                 Ok((Expects::Value, self.root))
             }

@@ -7,16 +7,24 @@ use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, State};
 
 impl Transformer {
-    pub(super) fn open(&mut self, around: Container, at: usize) -> Result<(), Error> {
+    #[inline]
+    pub(super) fn open<const CAREFUL: bool>(&mut self, around: Container, at: usize) -> Result<(), Error> {
         let (deepest, message) = self.flow.deepest();
         if self.outer.len() == deepest {
             return Err(self.malformed((at, message)));
         }
         self.outer.push(around);
+        if CAREFUL {
+            self.follow_in();
+        }
         Ok(())
     }
 
-    pub(super) fn close(&mut self) -> Container {
+    #[inline]
+    pub(super) fn close<const CAREFUL: bool>(&mut self) -> Container {
+        if CAREFUL {
+            self.follow_out();
+        }
         self.outer.pop().expect("each container was pushed what stands around it")
     }
 

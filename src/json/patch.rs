@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::pointer::{self, Target, check_records, check_shift, refused};
+use super::trail::Trail;
 use super::transformer::Transformer;
-use super::visitor::{Flow, Sibling, Visitor};
+use super::visitor::{Cut, Flow, Sibling, Visitor};
 use crate::error::{Error, ErrorKind};
-use crate::policy::{Automaton, FieldIndex, State};
+use crate::policy::{Automaton, FieldIndex, Policy, State};
 
 /// Limits of a patch, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -59,15 +60,16 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 ///
 /// [`ErrorKind::Malformed`], [`ErrorKind::Refused`], and what the visitor returns.
 pub(crate) fn transform_patch(
-    automaton: &Automaton,
+    policy: &Policy,
     visitor: &mut impl Visitor,
     body: &[u8],
     longest: Longest,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
+    let automaton = policy.automaton();
     // The grammar, UTF-8 and depth are checked by our own parser, whatever serde_json lets pass.
     let look = |visitor: &mut Looked<'_, _>| {
-        rewrite(automaton, State::DEAD, visitor, body, UNLIMITED, &mut Zeroizing::new(Vec::new()))
+        rewrite(automaton, State::DEAD, None, visitor, body, UNLIMITED, &mut Zeroizing::new(Vec::new()))
     };
     look(&mut Looked(None))?;
     let operations: Vec<&RawValue> = serde_json::from_slice(body).map_err(|_| malformed())?;
@@ -81,7 +83,10 @@ pub(crate) fn transform_patch(
         for name in pointers.into_iter().flatten().flat_map(|pointer| pointer.split('/')) {
             visitor.untagged(name.as_bytes(), None)?;
         }
-        let checked = check(automaton, &operation)?;
+        let trail = Trail::of(policy);
+        let adds = !matches!(&*operation.op, "remove" | "test");
+        let trail = trail.map(|trail| pointer::follow(trail, &operation.path, adds, visitor)).transpose()?;
+        let (checked, trail) = check(automaton, &operation, trail, visitor)?;
         let end = text.as_ptr().addr() - body.as_ptr().addr() + text.len();
         let follows = check_sibling(automaton, visitor, &operation)?;
         visitor.begin_target(pointer::place(automaton, &operation.path)?);
@@ -121,7 +126,7 @@ pub(crate) fn transform_patch(
                     continue;
                 }
             }
-            Target::Untagged(state) => rewrite(automaton, state, visitor, value, longest, out)?,
+            Target::Untagged(state) => rewrite(automaton, state, trail, visitor, value, longest, out)?,
             Target::Within => return Err(within()),
         }
         longest.check_out(out)?;
@@ -133,8 +138,14 @@ pub(crate) fn transform_patch(
     visitor.end_document()
 }
 
-/// Checks one operation, and returns where its value goes and the value, where it has one that is stored.
-fn check<'a>(automaton: &Automaton, operation: &Operation<'a>) -> Result<Option<(Target, &'a RawValue)>, Error> {
+/// Checks one operation, and returns where its value goes and the value, where it has one that is stored, and the trail
+/// that leads there.
+fn check<'a>(
+    automaton: &Automaton,
+    operation: &Operation<'a>,
+    trail: Option<Trail>,
+    visitor: &impl Visitor,
+) -> Result<(Option<(Target, &'a RawValue)>, Option<Trail>), Error> {
     let Operation { op, path, from, value } = operation;
     let target = pointer::resolve(automaton, path)?;
     if target == Target::Within {
@@ -145,8 +156,8 @@ fn check<'a>(automaton: &Automaton, operation: &Operation<'a>) -> Result<Option<
     }
     match (&**op, from, *value) {
         // A member that an operation does not use would carry its content inward all the same.
-        ("add" | "replace", None, Some(value)) => return Ok(Some((target, value))),
-        ("test", None, Some(value)) => check_test(automaton, target, value)?,
+        ("add" | "replace", None, Some(value)) => return Ok((Some((target, value)), trail)),
+        ("test", None, Some(value)) => check_test(automaton, target, trail, visitor, value)?,
         ("remove", None, None) => {}
         (op @ ("move" | "copy"), Some(from), None) => {
             if op == "move" {
@@ -161,7 +172,7 @@ fn check<'a>(automaton: &Automaton, operation: &Operation<'a>) -> Result<Option<
         }
         _ => return Err(malformed()),
     }
-    Ok(None)
+    Ok((None, None))
 }
 
 /// Where the member stands that is made from the value at an operation's target.
@@ -210,11 +221,17 @@ fn check_sibling(
 
 /// A stored token never equals a value, so the test would fail on every customer; and what it compares would pass
 /// inward unencrypted.
-fn check_test(automaton: &Automaton, target: Target, value: &RawValue) -> Result<(), Error> {
+fn check_test(
+    automaton: &Automaton,
+    target: Target,
+    trail: Option<Trail>,
+    visitor: &impl Visitor,
+    value: &RawValue,
+) -> Result<(), Error> {
     match target {
         Target::Untagged(state) => {
             let (value, mut unused) = (value.get().as_bytes(), Zeroizing::new(Vec::new()));
-            rewrite(automaton, state, &mut Untouched, value, UNLIMITED, &mut unused)
+            rewrite(automaton, state, trail, &mut Untouched(visitor), value, UNLIMITED, &mut unused)
         }
         Target::Field(_) | Target::Within => Err(untestable()),
     }
@@ -224,15 +241,17 @@ fn check_test(automaton: &Automaton, target: Target, value: &RawValue) -> Result
 fn rewrite(
     automaton: &Automaton,
     root: State,
+    trail: Option<Trail>,
     visitor: &mut impl Visitor,
     value: &[u8],
     longest: Longest,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let mut transformer = Transformer::at(root, Flow::Inward, longest.value);
+    let mut transformer = Transformer::at(root, Flow::Inward, longest.value).with_trail(trail);
     transformer.feed(automaton, visitor, value, out, longest.out)?;
     longest.check_out(out)?;
-    transformer.finish(visitor, out)
+    transformer.finish(visitor, out)?;
+    transformer.flush_trail(visitor)
 }
 
 /// Looks at strings as another visitor does, or at none: for a document in which nothing is tagged.
@@ -256,16 +275,28 @@ impl<V: Visitor> Visitor for Looked<'_, V> {
     }
 }
 
-/// Refuses every tagged value.
-struct Untouched;
+/// Refuses every tagged value, and looks for personal data as another visitor does.
+struct Untouched<'v, V>(&'v V);
 
-impl Visitor for Untouched {
+impl<V: Visitor> Visitor for Untouched<'_, V> {
     fn value(&mut self, _: FieldIndex, _: &[u8], _: &mut Vec<u8>) -> Result<(), Error> {
         Err(untestable())
     }
 
     fn too_long(&self, _: FieldIndex) -> Error {
         untestable()
+    }
+
+    fn shortest_untagged(&self) -> Option<usize> {
+        self.0.shortest_untagged()
+    }
+
+    fn looks_personal(&self, text: &[u8], cut: Cut) -> Option<&'static str> {
+        self.0.looks_personal(text, cut)
+    }
+
+    fn found_personal(&self, what: &'static str, path: &str, count: u64) -> Result<(), Error> {
+        self.0.found_personal(what, path, count)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::visitor::Place;
+use super::trail::Trail;
+use super::visitor::{Place, Visitor};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{Automaton, FieldIndex, State};
 
@@ -43,6 +44,19 @@ fn step(automaton: &Automaton, state: State, token: &str) -> Result<State, Error
         (member, element) if automaton.holds_alike(member, element) => Ok(element),
         _ => Err(refused("a pointer can mean a tagged member and a tagged element")),
     }
+}
+
+/// Goes along `trail` to where `pointer` points, and looks at names on the way where `adds` says that they may be new.
+pub(super) fn follow(mut trail: Trail, pointer: &str, adds: bool, visitor: &impl Visitor) -> Result<Trail, Error> {
+    for token in tokens(pointer)? {
+        let token = token?;
+        trail.open();
+        match index(&token) {
+            Some(index) => trail.element(index),
+            None => trail.follow(token.as_bytes(), adds, visitor)?,
+        }
+    }
+    Ok(trail)
 }
 
 /// Refuses to take what stands at `from` to `path` where values would come into another record, in which they do not open.

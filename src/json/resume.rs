@@ -1,17 +1,51 @@
-//! Tokens that the chunk before ended in.
+//! Tokens that the chunk before ended in, and what the input ends in.
 
 use zeroize::Zeroizing;
 
 use super::number;
-use super::position::{Begun, Expects, Position};
+use super::position::{Begun, Expects, Kind, Position};
 use super::string::{self, Scan, StringState};
+use super::trail::Part;
 use super::transformer::Transformer;
-use super::visitor::Visitor;
+use super::visitor::{Framing, Visitor};
 use super::watch::Watch;
 use crate::error::Error;
 use crate::policy::Automaton;
 
 impl Transformer {
+    /// Ends the input.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Malformed`] where the document is not complete, and what the visitor returns.
+    pub(crate) fn finish(&mut self, visitor: &mut impl Visitor, out: &mut Vec<u8>) -> Result<(), Error> {
+        let Position { expects, begun, innermost, tagged, here: _, watch: _ } = self.leave()?;
+        let is_outside = innermost.kind == Kind::Outside;
+        match (expects, begun, self.framing) {
+            // Only here does a number end with nothing after it.
+            (_, Some(Begun::Number(state)), _) if is_outside && state.is_complete() => {
+                if let Some((field, _)) = tagged {
+                    self.rewrite(field, innermost.kind, visitor, &[], out)?;
+                } else if let Some(trail) = &mut self.trail {
+                    trail.end_number(visitor)?;
+                }
+                self.end_document(visitor)?;
+            }
+            (Expects::CommaOrEnd, None, _) if is_outside => self.end_document(visitor)?,
+            (Expects::Value, None, Framing::Lines) if is_outside => {}
+            _ => return Err(self.malformed((0, "the document ends early"))),
+        }
+        Ok(())
+    }
+
+    fn end_document(&mut self, visitor: &mut impl Visitor) -> Result<(), Error> {
+        if self.is_part {
+            return Ok(());
+        }
+        self.flush_trail(visitor)?;
+        visitor.end_document()
+    }
+
     /// Reads on in the token that the chunk before ended in. Returns it again where this chunk ends in it too.
     pub(super) fn go_on(
         &mut self,
@@ -26,6 +60,7 @@ impl Transformer {
             Begun::Name(state) => {
                 let scan = string::scan(input, *at, state, &mut self.name.has_escapes);
                 let scan = scan.map_err(|fault| self.malformed(fault))?;
+                self.follow_spelling(&scan, &input[*at..], *at);
                 self.look_on(&scan, Watch::Nothing, position, visitor, &input[*at..], *at)?;
                 match scan {
                     Scan::End(quote) => {
@@ -56,7 +91,11 @@ impl Transformer {
                 position.expects = Expects::CommaOrEnd;
             }
             Begun::Number(state) => {
-                match number::scan(input, *at, state).map_err(|fault| self.malformed(fault))? {
+                let scan = number::scan(input, *at, state).map_err(|fault| self.malformed(fault))?;
+                if position.tagged.is_none() {
+                    self.look_on_at_number(&scan, &input[*at..], *at, visitor)?;
+                }
+                match scan {
                     Scan::End(end) => *at = end,
                     Scan::More(state) => return Ok(Some(Begun::Number(state))),
                 }
@@ -83,7 +122,10 @@ impl Transformer {
         input: &[u8],
         at: &mut usize,
     ) -> Result<Position, Error> {
-        self.suspect(&[], visitor)?;
+        self.suspect(&[], false, visitor)?;
+        if let Some(trail) = &mut self.trail {
+            trail.begin_text(position.tagged.is_none().then_some(Part::Name));
+        }
         self.name.begin(automaton, &[], false);
         let begun = Begun::Name(StringState::Text);
         position.begun = self.go_on(begun, automaton, &mut position, visitor, input, at)?;

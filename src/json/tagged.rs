@@ -74,6 +74,7 @@ impl Transformer {
             return Err(Error::new(ErrorKind::TooLarge, "records stand in each other deeper than 16"));
         }
         inner.is_within_array = self.is_within_array(around);
+        inner.trail = self.trail.take();
         visitor.begin_record(record, self.is_at_root(automaton))?;
         let longest_out = out.len() + LONGEST_REWRITTEN;
         inner.feed(automaton, visitor, record, out, longest_out)?;
@@ -81,6 +82,7 @@ impl Transformer {
             return Err(Error::new(ErrorKind::TooLarge, "a record becomes longer than 8 MiB"));
         }
         inner.finish(visitor, out)?;
+        self.trail = inner.trail;
         visitor.end_record();
         held.clear();
         self.held = held;

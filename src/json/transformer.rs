@@ -9,6 +9,7 @@ use super::name::{self, Name};
 use super::number::{self, NumberState};
 use super::position::{Begun, Container, Expects, Kind, Position, literal};
 use super::string::{self, Fault, Scan, StringState};
+use super::trail::Trail;
 use super::visitor::{Flow, Framing, Visitor};
 use super::watch::{Suspect, Watch};
 use crate::error::{Error, ErrorKind};
@@ -36,8 +37,10 @@ pub(crate) struct Transformer {
     pub(super) members: Members,
     /// Whether operations of a JSON Patch are out of place.
     pub(super) finds_patches: bool,
+    /// Where it stands, if anybody looks for personal data that is not tagged.
+    pub(super) trail: Option<Box<Trail>>,
     /// Whether this is a part of a document, whose end is not the document's.
-    is_part: bool,
+    pub(super) is_part: bool,
     /// How many records stand around it.
     pub(super) records_around: u8,
     /// Whether it stands in an array, at any depth.
@@ -68,6 +71,7 @@ impl Transformer {
             suspect: Suspect::default(),
             members: Members::default(),
             finds_patches: false,
+            trail: None,
             is_part: true,
             records_around: 0,
             is_within_array: false,
@@ -94,8 +98,8 @@ impl Transformer {
         let position = self.leave()?;
         let changes_members = visitor.changes_members();
         self.members.go_on(out);
-        let (position, done, end) = if changes_members {
-            self.read_changing_members(position, automaton, visitor, input, out, longest_out)?
+        let (position, done, end) = if changes_members || self.trail.is_some() {
+            self.read_with_care(position, automaton, visitor, input, out, longest_out)?
         } else {
             self.read::<false>(position, automaton, visitor, input, out, longest_out)?
         };
@@ -113,35 +117,8 @@ impl Transformer {
         Ok(end)
     }
 
-    /// Ends the input.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Malformed`] where the document is not complete, and what the visitor returns.
-    pub(crate) fn finish(&mut self, visitor: &mut impl Visitor, out: &mut Vec<u8>) -> Result<(), Error> {
-        let Position { expects, begun, innermost, tagged, here: _, watch: _ } = self.leave()?;
-        let is_outside = innermost.kind == Kind::Outside;
-        match (expects, begun, self.framing) {
-            // Only here does a number end with nothing after it.
-            (_, Some(Begun::Number(state)), _) if is_outside && state.is_complete() => {
-                if let Some((field, _)) = tagged {
-                    self.rewrite(field, innermost.kind, visitor, &[], out)?;
-                }
-                self.end_document(visitor)?;
-            }
-            (Expects::CommaOrEnd, None, _) if is_outside => self.end_document(visitor)?,
-            (Expects::Value, None, Framing::Lines) if is_outside => {}
-            _ => return Err(self.malformed((0, "the document ends early"))),
-        }
-        Ok(())
-    }
-
-    fn end_document(&self, visitor: &mut impl Visitor) -> Result<(), Error> {
-        if self.is_part { Ok(()) } else { visitor.end_document() }
-    }
-
     /// Takes the position away until what is done next turns out to be good. Fails where it never came back.
-    fn leave(&mut self) -> Result<Position, Error> {
+    pub(super) fn leave(&mut self) -> Result<Position, Error> {
         let position = self.position;
         self.position = Position { expects: Expects::Nothing, begun: None, ..position };
         match position.expects {
@@ -152,7 +129,7 @@ impl Transformer {
 
     /// Measured: out of line, it leaves the other reading as fast as it was alone.
     #[inline(never)]
-    fn read_changing_members(
+    fn read_with_care(
         &mut self,
         position: Position,
         automaton: &Automaton,
@@ -164,10 +141,10 @@ impl Transformer {
         self.read::<true>(position, automaton, visitor, input, out, longest_out)
     }
 
-    /// Reads one chunk, and returns where it stands then, up to where the chunk was written out, and up to where it was
-    /// read.
+    /// Reads one chunk, with care where members change or are followed on their trail. Returns where it stands then, up to
+    /// where the chunk was written out, and up to where it was read.
     #[expect(clippy::too_many_lines, reason = "measured: in one function, where it stands stays in registers")]
-    fn read<const CHANGES_MEMBERS: bool>(
+    fn read<const CAREFUL: bool>(
         &mut self,
         mut position: Position,
         automaton: &Automaton,
@@ -187,6 +164,7 @@ impl Transformer {
         let Position { mut expects, mut begun, mut innermost, mut here, mut watch, mut tagged } = position;
         let shortest = self.shortest_suspect(visitor);
         let joins_parts = visitor.joins_parts();
+        let changes_members = CAREFUL && visitor.changes_members();
         loop {
             // One turn reads a comma, a name with its colon, and a value, as far as each is expected.
             if expects == Expects::CommaOrEnd {
@@ -209,7 +187,7 @@ impl Transformer {
                 match (byte, innermost.kind) {
                     (b',', Kind::Object) => {
                         expects = Expects::Name;
-                        if CHANGES_MEMBERS && tagged.is_none() {
+                        if changes_members && tagged.is_none() {
                             if mem::take(&mut innermost.skips_comma) {
                                 out.extend_from_slice(&input[done..at]);
                                 done = at + 1;
@@ -225,6 +203,9 @@ impl Transformer {
                         innermost.kind = Kind::Array(index);
                         here = automaton.element(innermost.state, index);
                         watch = Watch::of_element(index);
+                        if CAREFUL {
+                            self.follow_element(index);
+                        }
                         expects = Expects::Value;
                     }
                     (b'}', Kind::Object) | (b']', Kind::Array(_)) => {
@@ -233,7 +214,7 @@ impl Transformer {
                             done = at;
                             visitor.end_parts(out)?;
                         }
-                        innermost = self.close();
+                        innermost = self.close::<CAREFUL>();
                         watch = Watch::Nothing;
                     }
                     _ => (expects, here) = self.skip_blank(byte, at, expects, here, innermost, visitor)?,
@@ -248,6 +229,9 @@ impl Transformer {
                         let name = &input[at..quote];
                         if name.len() >= shortest || (innermost.marks.is_operation && Watch::Operation.wants(name)) {
                             self.look_at_name(name, &mut innermost.marks, visitor)?;
+                        }
+                        if CAREFUL {
+                            self.follow_member(name, tagged.is_none(), visitor)?;
                         }
                         watch = Watch::of(name);
                         here = automaton.member(innermost.state, name);
@@ -268,7 +252,7 @@ impl Transformer {
                     if innermost.has_parts {
                         visitor.end_parts(out)?;
                     }
-                    innermost = self.close();
+                    innermost = self.close::<CAREFUL>();
                     watch = Watch::Nothing;
                     expects = Expects::CommaOrEnd;
                 } else {
@@ -287,7 +271,7 @@ impl Transformer {
             if matches!(expects, Expects::Value | Expects::ValueOrEnd) {
                 let Some(&byte) = input.get(at) else { break };
                 if byte == b']' && expects == Expects::ValueOrEnd {
-                    innermost = self.close();
+                    innermost = self.close::<CAREFUL>();
                     watch = Watch::Nothing;
                     expects = Expects::CommaOrEnd;
                     at += 1;
@@ -299,7 +283,7 @@ impl Transformer {
                         done = at;
                         tagged = Some((field, self.outer.len()));
                         here = State::DEAD;
-                        if CHANGES_MEMBERS && innermost.kind == Kind::Object {
+                        if changes_members && innermost.kind == Kind::Object {
                             self.place_member(field, visitor, &mut innermost, out);
                         }
                     } else {
@@ -319,7 +303,7 @@ impl Transformer {
                         }
                         Scan::More(state) => {
                             if !self.leaves_to_others(tagged) {
-                                self.suspect(&input[at..], visitor)?;
+                                self.suspect(&input[at..], tagged.is_none(), visitor)?;
                             }
                             begun = Some(Begun::Text(state));
                             break;
@@ -328,7 +312,11 @@ impl Transformer {
                     expects = Expects::CommaOrEnd;
                 } else if matches!(byte, b'0'..=b'9' | b'-') {
                     let scan = number::scan(input, at, NumberState::first(byte));
-                    match scan.map_err(|fault| self.malformed(fault))? {
+                    let scan = scan.map_err(|fault| self.malformed(fault))?;
+                    if CAREFUL {
+                        self.look_at_number(&scan, &input[at - 1..], at - 1, tagged.is_none(), visitor)?;
+                    }
+                    match scan {
                         Scan::End(end) => at = end,
                         Scan::More(state) => {
                             begun = Some(Begun::Number(state));
@@ -346,7 +334,7 @@ impl Transformer {
                         tagged = Some((record, self.outer.len()));
                         here = State::DEAD;
                     }
-                    self.open(innermost, at - 1)?;
+                    self.open::<CAREFUL>(innermost, at - 1)?;
                     innermost = Container::new(Kind::Object, here);
                     if here.has_parts() && joins_parts {
                         innermost.has_parts = true;
@@ -354,14 +342,17 @@ impl Transformer {
                     }
                     innermost.marks.is_operation =
                         watch == Watch::Operation && is_untagged && self.flow == Flow::Inward;
-                    if CHANGES_MEMBERS && tagged.is_none() {
+                    if changes_members && tagged.is_none() {
                         self.members.open(out.len() + at - done);
                     }
                     expects = Expects::NameOrEnd;
                 } else if byte == b'[' {
-                    self.open(innermost, at - 1)?;
+                    self.open::<CAREFUL>(innermost, at - 1)?;
                     self.check_array(automaton, here, innermost.kind)?;
                     innermost = Container::new(Kind::Array(0), here);
+                    if CAREFUL {
+                        self.follow_element(0);
+                    }
                     watch = Watch::of_element(0);
                     here = automaton.element(here, 0);
                     expects = Expects::ValueOrEnd;

@@ -50,6 +50,19 @@ pub(crate) trait Visitor {
         Ok(text.len())
     }
 
+    /// Returns what an untagged string, a name or a number looks like, where it looks personal. It may be a piece of a longer
+    /// one, and then overlaps with the next by 512 bytes. Asked only of a transformer with a trail.
+    fn looks_personal(&self, text: &[u8], cut: Cut) -> Option<&'static str> {
+        let _ = (text, cut);
+        None
+    }
+
+    /// Is told where something was found that looks personal, and how often.
+    fn found_personal(&self, what: &'static str, path: &str, count: u64) -> Result<(), Error> {
+        let _ = (what, path, count);
+        Ok(())
+    }
+
     /// Whether members are made from several others, and written at the end of the object that holds them.
     fn joins_parts(&self) -> bool {
         false
@@ -88,6 +101,13 @@ pub(crate) trait Visitor {
     fn end_document(&mut self) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// Whether a text goes on before and behind a piece of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    pub(crate) before: bool,
+    pub(crate) behind: bool,
 }
 
 /// What is made from the values of a field.

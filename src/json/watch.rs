@@ -4,6 +4,7 @@
 use memchr::memchr;
 
 use super::string;
+use super::trail::Part;
 use super::transformer::Transformer;
 use super::visitor::{Flow, Visitor};
 use crate::error::{Error, ErrorKind};
@@ -100,14 +101,14 @@ impl Transformer {
     /// Looks at a name that stands whole in a chunk, and is long enough, or may name an operation.
     #[cold]
     pub(super) fn look_at_name(&mut self, name: &[u8], marks: &mut Marks, visitor: &impl Visitor) -> Result<(), Error> {
-        self.look_at(name, Watch::Nothing, marks, visitor)?;
+        self.look_at(name, Watch::Nothing, false, marks, visitor)?;
         if marks.is_operation { self.mark_around(name) } else { Ok(()) }
     }
 
     /// Looks at a string that stands whole in a chunk, and is long enough or watched.
     #[cold]
     pub(super) fn look_at_value(
-        &self,
+        &mut self,
         text: &[u8],
         watch: Watch,
         tagged: Option<(FieldIndex, usize)>,
@@ -115,9 +116,9 @@ impl Transformer {
         visitor: &impl Visitor,
     ) -> Result<(), Error> {
         match tagged {
-            None => self.look_at(text, watch, marks, visitor),
+            None => self.look_at(text, watch, true, marks, visitor),
             _ if self.leaves_to_others(tagged) => Ok(()),
-            Some(_) => self.look_at(text, Watch::Nothing, marks, visitor),
+            Some(_) => self.look_at(text, Watch::Nothing, false, marks, visitor),
         }
     }
 
@@ -127,17 +128,29 @@ impl Transformer {
         tagged.is_some_and(|(field, depth)| depth == self.outer.len() || field.in_record().is_some())
     }
 
-    fn look_at(&self, text: &[u8], watch: Watch, marks: &mut Marks, visitor: &impl Visitor) -> Result<(), Error> {
+    /// Looks at a string; at one that `is_untagged` for personal data as well.
+    fn look_at(
+        &mut self,
+        text: &[u8],
+        watch: Watch,
+        is_untagged: bool,
+        marks: &mut Marks,
+        visitor: &impl Visitor,
+    ) -> Result<(), Error> {
         if self.flow == Flow::Outward {
             return Ok(());
         }
         if text.len() >= self.shortest_suspect(visitor) {
-            if memchr(b'\\', text).is_none() {
-                visitor.untagged(text, None)?;
+            let mut unescaped = SecretBuffer::default();
+            let plain = if memchr(b'\\', text).is_none() {
+                text
             } else {
-                let mut plain = SecretBuffer::default();
-                unescape(text, &mut plain);
-                visitor.untagged(plain.as_slice(), None)?;
+                unescape(text, &mut unescaped);
+                unescaped.as_slice()
+            };
+            visitor.untagged(plain, None)?;
+            if let Some(trail) = self.trail.as_mut().filter(|_| is_untagged) {
+                trail.look(Part::Value, plain, visitor)?;
             }
         }
         self.mark(text, watch, marks)
@@ -173,7 +186,10 @@ impl Transformer {
     }
 
     /// Begins with a string that goes on in the next chunk.
-    pub(super) fn suspect(&mut self, part: &[u8], visitor: &impl Visitor) -> Result<(), Error> {
+    pub(super) fn suspect(&mut self, part: &[u8], is_untagged: bool, visitor: &impl Visitor) -> Result<(), Error> {
+        if let Some(trail) = &mut self.trail {
+            trail.begin_text(is_untagged.then_some(Part::Value));
+        }
         self.suspect.head.clear();
         self.suspect.plain.clear();
         self.suspect.escape.clear();
@@ -200,6 +216,9 @@ impl Transformer {
             let read = unescape(escape.as_slice(), plain);
             escape.remove_front(read);
         }
+        if let Some(trail) = &mut self.trail {
+            trail.go_on_text(&plain.as_slice()[known..], false, visitor)?;
+        }
         let seen = visitor.untagged(plain.as_slice(), Some(known))?;
         plain.remove_front(seen);
         if plain.len() > LONGEST_HELD {
@@ -210,11 +229,19 @@ impl Transformer {
     }
 
     /// Looks at the string once more, since it ended.
-    pub(super) fn end_suspecting(&self, watch: Watch, marks: &mut Marks, visitor: &impl Visitor) -> Result<(), Error> {
+    pub(super) fn end_suspecting(
+        &mut self,
+        watch: Watch,
+        marks: &mut Marks,
+        visitor: &impl Visitor,
+    ) -> Result<(), Error> {
         if self.flow == Flow::Outward {
             return Ok(());
         }
         visitor.untagged(self.suspect.plain.as_slice(), None)?;
+        if let Some(trail) = &mut self.trail {
+            trail.go_on_text(&[], true, visitor)?;
+        }
         self.mark(self.suspect.head.as_slice(), watch, marks)
     }
 }

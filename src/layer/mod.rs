@@ -218,6 +218,7 @@
 //! | 415 | `unsupported_media_type` | the body cannot be looked into |
 //! | 422 | `token_submitted` | the request holds a token; also an audit event |
 //! | 422 | `invalid` | a value does not keep to the [rules](crate::Field::validate) of its field, which the detail names |
+//! | 422 | `unprotected` | a value that is not tagged looks personal, and the policy is [strict](crate::policy::Strict); the detail names its path |
 //! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries and lookups, tunnels, values that cannot be read |
 //! | 500 | `misconfigured` | the request lacks the `Tenant` or the `SubjectKey` that the layer was told to go by, or has one, or a `Reveal`, that it was not told of |
 //! | 500 | `unreadable` | a stored value does not open and is not shown as `null`, or is not encrypted |

@@ -60,6 +60,7 @@ fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
         ErrorKind::TokenSubmitted => (StatusCode::UNPROCESSABLE_ENTITY, "token_submitted"),
         ErrorKind::Validation => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        ErrorKind::Unprotected => (StatusCode::UNPROCESSABLE_ENTITY, "unprotected"),
         ErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
         ErrorKind::Erased => (StatusCode::GONE, "erased"),

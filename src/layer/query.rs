@@ -7,6 +7,7 @@ use std::mem;
 use http::Uri;
 use http::uri::PathAndQuery;
 
+use super::bodies::check_untagged;
 use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
 use crate::policy::{FieldIndex, Policy};
@@ -69,6 +70,9 @@ fn write_rewritten(cipher: &FieldCipher, wanted: &Wanted, parameters: &str, out:
         let lookup = lookup.filter(|(field, _)| is_indexed(policy, *field));
         let Some((field, value)) = lookup else {
             refuse_field(policy, parameter)?;
+            for (name, value) in form_urlencoded::parse(parameter.as_bytes()) {
+                check_untagged(cipher, &name, &value)?;
+            }
             begin(out);
             out.push_str(parameter);
             continue;

@@ -92,7 +92,8 @@ impl Meters {
             | AuditKind::NotEncrypted
             | AuditKind::ErasedRead
             | AuditKind::Erased
-            | AuditKind::FalseMatchDropped => None,
+            | AuditKind::FalseMatchDropped
+            | AuditKind::UntaggedPersonal => None,
         };
         if let Some(name) = of_values {
             increment(&key(name, &self.0.collection, [field.clone()]), count);

@@ -97,13 +97,16 @@ fn build(collection: &str, described: &[Described], settings: Settings, place: &
     for Described { name, tagging, pointer, .. } in described {
         fields.push(tagging.field(name, pointer, &settings)?);
     }
-    let Settings { fresh_prefix_per_field, record, compound_indexes, .. } = settings;
+    let Settings { fresh_prefix_per_field, record, strict, compound_indexes, .. } = settings;
     let mut builder = Policy::builder(collection);
     if fresh_prefix_per_field {
         builder = builder.fresh_prefix_per_field();
     }
     if let Some(record) = record {
         builder = builder.bind_records(record.binding());
+    }
+    if let Some(strict) = strict {
+        builder = builder.strict(strict.strict());
     }
     for (name, parts) in compound_indexes {
         builder = builder.compound_index(PartEntry::index(name, parts, &[]).map_err(|problem| fault(place, &problem))?);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::document::fault;
 use crate::error::Error;
-use crate::policy::{Field, FieldEntry, Format, PartEntry, Policy, RecordEntry, Tag, TagEntry};
+use crate::policy::{Field, FieldEntry, Format, PartEntry, Policy, RecordEntry, StrictEntry, Tag, TagEntry};
 use crate::timestamp::Timestamp;
 
 /// The extension that tags a schema.
@@ -117,6 +117,8 @@ pub(super) struct Settings {
     pub(super) fresh_prefix_per_field: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) record: Option<RecordEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) strict: Option<StrictEntry>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) compound_indexes: BTreeMap<String, Vec<PartEntry>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -136,6 +138,7 @@ impl Settings {
         Ok(Self {
             fresh_prefix_per_field: policy.fresh_prefix_per_field(),
             record: policy.record_binding().map(RecordEntry::of),
+            strict: policy.strict().map(StrictEntry::of),
             compound_indexes: indexes
                 .map(|index| Ok((index.name().to_owned(), PartEntry::of(index)?)))
                 .collect::<Result<_, String>>()?,

@@ -8,6 +8,7 @@ use super::compound_index::CompoundIndex;
 use super::entry_rules::{self, IndexEntry, ValidationEntry};
 use super::field::Field;
 use super::record_binding::RecordBinding;
+use super::strict::Strict;
 use super::tag::Tag;
 use crate::text::Normalizer;
 use crate::timestamp::Timestamp;
@@ -238,6 +239,37 @@ impl RecordEntry {
         let is_default = binding.paths == RecordBinding::DEFAULT_PATHS;
         let paths = if is_default { Vec::new() } else { binding.paths.clone() };
         Self { id: binding.member.clone(), paths, unbound_for: binding.unbound_for().map(|age| age.as_secs()) }
+    }
+}
+
+/// `strict = { untagged = "refuse", except = ["$.order_number"] }`
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StrictEntry {
+    untagged: Untagged,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    except: Vec<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Untagged {
+    Refuse,
+    Report,
+}
+
+impl StrictEntry {
+    pub(crate) fn strict(self) -> Strict {
+        let strict = match self.untagged {
+            Untagged::Refuse => Strict::refuse(),
+            Untagged::Report => Strict::report(),
+        };
+        self.except.into_iter().fold(strict, Strict::except)
+    }
+
+    pub(crate) fn of(strict: &Strict) -> Self {
+        let untagged = if strict.refuses() { Untagged::Refuse } else { Untagged::Report };
+        Self { untagged, except: strict.exceptions().to_vec() }
     }
 }
 

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::mem;
+use std::sync::Arc;
 
 use super::automaton::{Automaton, Conflict};
 use super::compound_index::CompoundIndex;
 use super::field::{Field, FieldIndex};
 use super::path::{Path, Selector};
 use super::record_binding::RecordBinding;
+use super::strict::Strict;
 use crate::crypto::padding;
 
 const MOST_FIELDS: usize = 256;
@@ -48,6 +50,8 @@ pub(super) struct Checked {
     pub(super) indexed: Vec<FieldIndex>,
     /// The fields of each index of several, whose places have the numbers behind those.
     pub(super) parts: Vec<Vec<FieldIndex>>,
+    /// Where untagged personal data is not looked for.
+    pub(super) exceptions: Option<Arc<Automaton>>,
 }
 
 /// Checks a policy and compiles its paths.
@@ -56,6 +60,7 @@ pub(super) fn check(
     fields: &[Field],
     compounds: &[CompoundIndex],
     records: Option<&RecordBinding>,
+    strict: Option<&Strict>,
 ) -> Result<Checked, Fault> {
     let fault = |place, message: String| Err(Fault { place, message });
     if let Some(problem) = name_problem(collection) {
@@ -146,7 +151,9 @@ pub(super) fn check(
     {
         return fault(Place::Collection, format!("`{member}` tells records apart, and a wildcard encrypts it"));
     }
-    Ok(Checked { automaton, called, indexed, parts })
+    let exceptions = strict.map_or(Ok(None), Strict::check);
+    let exceptions = exceptions.map_err(|message| Fault { place: Place::Collection, message })?;
+    Ok(Checked { automaton, called, indexed, parts, exceptions })
 }
 
 /// Adds what query parameters call the fields beside their names.

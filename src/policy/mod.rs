@@ -37,6 +37,7 @@ mod pii;
 mod policy;
 mod record_binding;
 mod reveal;
+mod strict;
 mod tag;
 #[cfg(feature = "toml")]
 mod toml;
@@ -45,7 +46,7 @@ pub(crate) use automaton::{Automaton, State};
 pub use blind_index::BlindIndex;
 pub use compound_index::CompoundIndex;
 #[cfg(feature = "openapi")]
-pub(crate) use entry::{FieldEntry, Format, PartEntry, RecordEntry, TagEntry};
+pub(crate) use entry::{FieldEntry, Format, PartEntry, RecordEntry, StrictEntry, TagEntry};
 pub use field::Field;
 pub(crate) use field::FieldIndex;
 #[cfg(feature = "openapi")]
@@ -61,6 +62,7 @@ pub use pii::{Pii, PiiPlaces};
 pub use policy::{Policy, PolicyBuilder};
 pub use record_binding::RecordBinding;
 pub use reveal::{Reveal, Shown};
+pub use strict::Strict;
 pub use tag::Tag;
 
 pub use crate::text::{Mask, Normalizer, Validation};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 #[cfg(any(feature = "layer", feature = "openapi"))]
 use std::iter;
+use std::sync::Arc;
 
 use super::automaton::Automaton;
 use super::compound_index::CompoundIndex;
@@ -13,6 +14,7 @@ use super::lint::{self, Checked, Fault};
 #[cfg(feature = "layer")]
 use super::path::{Path, Segment, Selector};
 use super::record_binding::RecordBinding;
+use super::strict::Strict;
 use crate::error::{Error, ErrorKind};
 
 /// The tagged fields of one collection.
@@ -36,6 +38,7 @@ pub struct Policy {
     fresh_prefix_per_field: bool,
     records: Option<RecordBinding>,
     compounds: Vec<CompoundIndex>,
+    strict: Option<Strict>,
     checked: Checked,
 }
 
@@ -72,6 +75,7 @@ impl Policy {
             fresh_prefix_per_field: false,
             records: None,
             compounds: Vec::new(),
+            strict: None,
         }
     }
 
@@ -148,6 +152,17 @@ impl Policy {
         self.records.as_ref()
     }
 
+    /// Returns what becomes of personal data that is not tagged, where it is looked for.
+    #[must_use]
+    pub fn strict(&self) -> Option<&Strict> {
+        self.strict.as_ref()
+    }
+
+    /// Selects where it is not looked for.
+    pub(crate) fn exceptions(&self) -> Option<&Arc<Automaton>> {
+        self.checked.exceptions.as_ref()
+    }
+
     pub(crate) fn automaton(&self) -> &Automaton {
         &self.checked.automaton
     }
@@ -197,6 +212,7 @@ pub struct PolicyBuilder {
     fresh_prefix_per_field: bool,
     records: Option<RecordBinding>,
     compounds: Vec<CompoundIndex>,
+    strict: Option<Strict>,
 }
 
 impl PolicyBuilder {
@@ -241,6 +257,13 @@ impl PolicyBuilder {
         self
     }
 
+    /// Looks for personal data where nothing is tagged, on the way in, and refuses or reports it. Nobody looks unless this is
+    /// called.
+    pub fn strict(mut self, strict: Strict) -> Self {
+        self.strict = Some(strict);
+        self
+    }
+
     /// Checks and compiles the policy.
     ///
     /// # Errors
@@ -254,8 +277,8 @@ impl PolicyBuilder {
     }
 
     pub(crate) fn check(self) -> Result<Policy, Fault> {
-        let Self { collection, fields, fresh_prefix_per_field, records, compounds } = self;
-        let checked = lint::check(&collection, &fields, &compounds, records.as_ref())?;
-        Ok(Policy { collection, fields, fresh_prefix_per_field, records, compounds, checked })
+        let Self { collection, fields, fresh_prefix_per_field, records, compounds, strict } = self;
+        let checked = lint::check(&collection, &fields, &compounds, records.as_ref(), strict.as_ref())?;
+        Ok(Policy { collection, fields, fresh_prefix_per_field, records, compounds, strict, checked })
     }
 }

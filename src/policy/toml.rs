@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use toml::Spanned;
 use toml::value::Datetime;
 
-use super::entry::{FieldEntry, Format, PartEntry, RecordEntry, TagEntry, is_false};
+use super::entry::{FieldEntry, Format, PartEntry, RecordEntry, StrictEntry, TagEntry, is_false};
 use super::lint::{self, Place};
 use super::policy::Policy;
 use super::tag::Tag;
@@ -49,6 +49,7 @@ struct Document {
     #[serde(default)]
     fresh_prefix_per_field: bool,
     record: Option<RecordEntry>,
+    strict: Option<StrictEntry>,
     #[serde(default)]
     compound_indexes: BTreeMap<String, Spanned<Vec<PartEntry>>>,
     #[serde(default)]
@@ -65,6 +66,8 @@ struct Written<'p> {
     fresh_prefix_per_field: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<RecordEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<StrictEntry>,
     #[serde(serialize_with = "in_order")]
     fields: Vec<(&'p str, FieldEntry<Toml>)>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -91,6 +94,7 @@ impl Policy {
     /// let policy = fieldseal::Policy::from_toml(r#"
     ///     collection = "customers"
     ///     record = { id = "id", paths = ["$", "$.items[*]"] } # also unbound_for, in seconds: see `RecordBinding`
+    ///     strict = { untagged = "refuse", except = ["$.order_number"] } # or "report": see `Strict`
     ///
     ///     [fields.name]
     ///     tag = "name"
@@ -158,7 +162,7 @@ impl Policy {
     pub fn from_toml_with(text: &str, normalizers: &[Normalizer]) -> Result<Self, Error> {
         let document: Document =
             toml::from_str(text).map_err(|error| error_at(text, error.span().unwrap_or(0..0), error.message()))?;
-        let Document { collection, fresh_prefix_per_field, record, compound_indexes, tags, fields } = document;
+        let Document { collection, fresh_prefix_per_field, record, strict, compound_indexes, tags, fields } = document;
         let collection_span = collection.span();
         let mut builder = Self::builder(collection.into_inner());
         if fresh_prefix_per_field {
@@ -166,6 +170,9 @@ impl Policy {
         }
         if let Some(record) = record {
             builder = builder.bind_records(record.binding());
+        }
+        if let Some(strict) = strict {
+            builder = builder.strict(strict.strict());
         }
         for (name, parts) in compound_indexes {
             let span = parts.span();
@@ -230,6 +237,7 @@ impl Policy {
             collection: self.collection(),
             fresh_prefix_per_field: self.fresh_prefix_per_field(),
             record: self.record_binding().map(RecordEntry::of),
+            strict: self.strict().map(StrictEntry::of),
             fields: self.fields().iter().map(|own| Ok((own.name(), field(own)?))).collect::<Result<_, Error>>()?,
             tags: self
                 .fields()

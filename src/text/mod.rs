@@ -15,6 +15,7 @@ mod name;
 mod normalizer;
 #[cfg(feature = "normal-forms")]
 mod numbering_plan;
+mod personal;
 #[cfg(feature = "normal-forms")]
 mod phone;
 mod plain;
@@ -27,6 +28,7 @@ mod vectors;
 pub use mask::Mask;
 pub(crate) use mask::is_masked;
 pub use normalizer::Normalizer;
+pub(crate) use personal::{Personal, Piece, SHORTEST_MATCH};
 #[cfg(any(feature = "toml", feature = "openapi"))]
 pub(crate) use validation::Rule;
 pub use validation::Validation;

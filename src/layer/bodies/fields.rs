@@ -100,6 +100,15 @@ pub(super) fn is_free(policy: &Policy, name: &str) -> Result<bool, Error> {
     Ok(place(policy, name)?.0 == Place::Untagged && !is_id)
 }
 
+/// Looks at a field, or a parameter of a query, that is not tagged and stands by itself, where the policy is strict.
+pub(in super::super) fn check_untagged(cipher: &FieldCipher, name: &str, value: &str) -> Result<(), Error> {
+    if cipher.policy().strict().is_none() {
+        return Ok(());
+    }
+    let sent = Sent { name: name.to_owned(), value: Zeroizing::new(value.to_owned()) };
+    encrypt(cipher, true, &[sent]).map(drop)
+}
+
 /// Refuses the name of a file that no form could send.
 pub(in super::super) fn check_file_part(policy: &Policy, name: &str) -> Result<(), Error> {
     if !name.is_empty() && is_free(policy, name).unwrap_or(false) {

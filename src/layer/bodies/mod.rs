@@ -9,7 +9,7 @@ mod part_head;
 mod search;
 
 pub(super) use events::EventStream;
-pub(super) use fields::check_file_part;
+pub(super) use fields::{check_file_part, check_untagged};
 pub(super) use held::{Held, HeldKind};
 pub(super) use multipart::{Boundary, MultipartStream};
 

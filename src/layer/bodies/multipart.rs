@@ -232,6 +232,7 @@ impl MultipartStream {
             self.texts.push((head, sent));
         } else if fields::is_free(self.cipher.policy(), &sent.name)? {
             self.cipher.refuse_token(sent.value.as_bytes())?;
+            fields::check_untagged(&self.cipher, &sent.name, &sent.value)?;
             self.write_part(&head.lines, &sent.value, out);
         } else {
             let message = format!("`{}` stands behind a file: send the fields of the form before its files", sent.name);
