@@ -5,7 +5,7 @@ use std::io;
 #[cfg(feature = "layer")]
 use std::mem;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::crypto::random;
 use crate::error::Error;
@@ -42,6 +42,19 @@ impl SecretKey {
         let mut key = Self(Box::new([0; 32]));
         key.0.copy_from_slice(bytes);
         key
+    }
+
+    /// Whether it was surely not drawn at random: text, bytes that count, or the same few again and again.
+    pub(crate) fn is_placeholder(&self) -> bool {
+        let bytes = &self.0[..];
+        let mut distinct = Zeroizing::new(bytes.to_vec());
+        distinct.sort_unstable();
+        let distinct = distinct.chunk_by(PartialEq::eq).count();
+        let step = bytes[1].wrapping_sub(bytes[0]);
+        // Of random keys, one in 2^45 at most is taken for one of these.
+        distinct <= 8
+            || bytes.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step)
+            || bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
     }
 
     /// Returns the bytes of the key.

@@ -218,9 +218,9 @@ async fn a_cut_off_body_that_flows_already_stores_nothing() {
 
 #[tokio::test]
 async fn a_token_submitted_as_a_value_is_refused_and_audited() {
-    let other_key = DataKey::new(&SecretKey::from_bytes(&[8; 32]));
+    let other_key = DataKey::dangerous_test_key(&SecretKey::from_bytes(&[8; 32]));
     let other_id = other_key.id();
-    let own_id = DataKey::new(&SecretKey::from_bytes(&[7; 32])).id();
+    let own_id = DataKey::dangerous_test_key(&SecretKey::from_bytes(&[7; 32])).id();
     let own = token("phone", "+65 9123 4567");
     let other = FieldCipher::new(policy("customers"), keys(8)).encrypt_value("phone", "+65 9123 4567").unwrap();
     let escaped = own.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
@@ -321,7 +321,7 @@ fn untagged() -> Entry {
 }
 
 fn own_key_id() -> KeyId {
-    DataKey::new(&SecretKey::from_bytes(&[7; 32])).id()
+    DataKey::dangerous_test_key(&SecretKey::from_bytes(&[7; 32])).id()
 }
 
 /// From an untagged place a service may still move a token to a tagged one: by an alias, from an array, by a copy.
@@ -419,7 +419,8 @@ async fn two_layers_around_one_service_are_told() {
     };
     let server = Server::router(axum::Router::new().fallback(handler).layer(layer()).layer(layer())).await;
     let reply = server.post(JSON, CUSTOMER).await;
-    reply.refusal(422, "token_submitted");
+    // It is no client that holds tokens, and the audit is told of none.
+    reply.refusal(500, "misconfigured");
     assert_eq!(recorder.calls(), 0);
 }
 

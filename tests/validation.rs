@@ -7,7 +7,7 @@ use fieldseal::policy::{BlindIndex, Normalizer, Validation};
 use fieldseal::{ErrorKind, Field, FieldCipher, Policy, Tag};
 
 fn keys(byte: u8) -> Keys {
-    Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[byte; 32])))
+    Keys::from_data_key(DataKey::dangerous_test_key(&SecretKey::from_bytes(&[byte; 32])))
 }
 
 fn digits() -> Normalizer {

@@ -24,7 +24,7 @@ fn cipher_that(extend: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Result<Fi
     for (name, tag) in FIELDS.into_iter().zip(tags) {
         policy = policy.field(Field::new(name, tag));
     }
-    let keys = Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[7; 32])));
+    let keys = Keys::from_data_key(DataKey::dangerous_test_key(&SecretKey::from_bytes(&[7; 32])));
     Ok(FieldCipher::new(extend(policy).build()?, keys))
 }
 

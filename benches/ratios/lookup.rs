@@ -50,7 +50,7 @@ pub(crate) fn cipher() -> Result<FieldCipher, fieldseal::Error> {
         .field(Field::new("name", Tag::Name))
         .field(Field::new("phone", Tag::Phone).blind_index(BlindIndex::new(Normalizer::exact())))
         .build()?;
-    let keys = |byte| Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[byte; 32])));
+    let keys = |byte| Keys::from_data_key(DataKey::dangerous_test_key(&SecretKey::from_bytes(&[byte; 32])));
     FieldCipher::new(policy, keys(7)).with_index_keys(keys(8))
 }
 

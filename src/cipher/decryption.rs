@@ -264,6 +264,7 @@ impl Drop for Decryption {
 
 impl Visitor for Decryption {
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.cipher.coverage().note(field);
         if value == b"null" {
             out.extend_from_slice(value);
             return Ok(());
@@ -285,6 +286,7 @@ impl Visitor for Decryption {
     }
 
     fn member(&self, field: FieldIndex) -> Member<'_> {
+        self.cipher.coverage().note(field);
         let is_omitted = self.policy().indexed_by(field).is_some() || self.cipher.shown(field) == Shown::Absent;
         if is_omitted { Member::Omitted } else { Member::Kept }
     }
@@ -303,6 +305,7 @@ impl Visitor for Decryption {
     }
 
     fn end_document(&mut self) -> Result<(), Error> {
+        self.cipher.coverage().end_document(self.policy());
         self.renew();
         Ok(())
     }

@@ -249,6 +249,7 @@ impl Encryption {
 
 impl Visitor for Encryption {
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.cipher.coverage().note(field);
         let policy = self.cipher.policy();
         if let Some(indexed) = policy.indexed_by(field) {
             let (index, field) = (policy.place_name(field), policy.field(indexed).name());
@@ -383,6 +384,7 @@ impl Visitor for Encryption {
         if self.kind == Kind::Whole || self.is_whole_patch {
             self.check_required()?;
         }
+        self.cipher.coverage().end_document(self.policy());
         self.present.clear();
         self.renew();
         if let Some((tokens, _)) = &mut self.tokens {

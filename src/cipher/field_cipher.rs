@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::index::Indexes;
+use super::precautions::Coverage;
 use super::record_binding::{LONGEST_ID, Records, canonical, is_young};
 use super::scope::Scope;
 use crate::audit::{Audit, AuditEvent, AuditKind, TracingAudit};
@@ -49,6 +50,8 @@ struct Parts {
     places: Arc<[AssociatedData]>,
     audit: Arc<dyn Audit>,
     meters: Meters,
+    /// Shared by all that were made from one another.
+    coverage: Arc<Coverage>,
     scope: Scope,
     /// The record that a request is meant for, by its path.
     target: Option<String>,
@@ -70,6 +73,7 @@ impl FieldCipher {
         let places = Scope::new().places(&policy);
         Self(Arc::new(Parts {
             meters: Meters::new(&policy),
+            coverage: Arc::new(Coverage::new(&policy)),
             policy,
             keys,
             places,
@@ -268,7 +272,7 @@ impl FieldCipher {
         &self.0.policy
     }
 
-    pub(super) fn shared_policy(&self) -> &Arc<Policy> {
+    pub(crate) fn shared_policy(&self) -> &Arc<Policy> {
         &self.0.policy
     }
 
@@ -283,6 +287,10 @@ impl FieldCipher {
 
     pub(super) fn index_keys(&self) -> Option<&Indexes> {
         self.0.indexes.as_deref()
+    }
+
+    pub(super) fn coverage(&self) -> &Coverage {
+        &self.0.coverage
     }
 
     pub(crate) fn meters(&self) -> &Meters {

@@ -16,6 +16,7 @@ mod lists;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migration;
 mod parts;
+mod precautions;
 mod record;
 mod record_binding;
 mod scope;

@@ -39,6 +39,8 @@ pub struct DataKey {
     index: IndexKey,
     /// Wraps the keys of data subjects.
     wrap: Xaes256Gcm,
+    /// Whether anybody could guess it, and nobody said that this is meant.
+    is_placeholder: bool,
 }
 
 impl DataKey {
@@ -58,7 +60,29 @@ impl DataKey {
             xaes: Xaes256Gcm::new(&expand("fieldseal/v1/xaes-256-gcm")),
             hedge: Aes256Enc::new((&*expand("fieldseal/v1/nonce-hedge")).into()),
             wrap: Xaes256Gcm::new(&expand("fieldseal/v1/wrap-subject")),
+            is_placeholder: secret.is_placeholder(),
         }
+    }
+
+    /// The same for a key that is written down in some source code, such as 32 equal bytes. Whoever reads that decrypts
+    /// everything: for tests alone. A key made by [`new`](Self::new) from such bytes is refused by
+    /// `FieldEncryptionLayer::new` in a build for release, and warned of in one for development.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use fieldseal::keys::{DataKey, Keys, SecretKey};
+    ///
+    /// let keys = Keys::from_data_key(DataKey::dangerous_test_key(&SecretKey::from_bytes(&[7; 32])));
+    /// ```
+    #[must_use]
+    pub fn dangerous_test_key(secret: &SecretKey) -> Self {
+        Self { is_placeholder: false, ..Self::new(secret) }
+    }
+
+    #[cfg(feature = "layer")]
+    pub(crate) fn is_placeholder(&self) -> bool {
+        self.is_placeholder
     }
 
     /// Returns the id that tokens under this key carry.

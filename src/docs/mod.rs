@@ -31,6 +31,9 @@ pub mod search {}
 #[doc = include_str!("migration.md")]
 pub mod migration {}
 
+#[doc = include_str!("misuse.md")]
+pub mod misuse {}
+
 #[doc = include_str!("strict.md")]
 pub mod strict {}
 

@@ -126,9 +126,8 @@ impl LocalKek {
         let Some(secret) = decode(text) else {
             return refuse("does not hold a key-encryption key, which is 32 bytes in base64");
         };
-        let [first, rest @ ..] = secret.expose_secret();
-        if rest.iter().all(|byte| byte == first) {
-            return refuse("holds a placeholder instead of a key: all its bytes are equal");
+        if secret.is_placeholder() {
+            return refuse("holds a placeholder instead of a key, and no random bytes");
         }
         Ok(Self::new(&secret))
     }

@@ -54,8 +54,12 @@ impl FieldEncryptionLayer {
     /// [index keys](FieldCipher::with_index_keys), with which every request that writes would fail. A layer that only
     /// reads takes [`Keys::none`](crate::keys::Keys::none) for them. A cipher without any keys needs none: it is one for
     /// [`tenant_keys`](Self::tenant_keys).
+    ///
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) where the key is a placeholder, such as 32 equal bytes, and this is a
+    /// build for release; see [`DataKey::dangerous_test_key`](crate::keys::DataKey::dangerous_test_key).
     pub fn new(cipher: FieldCipher) -> Result<Self, Error> {
         cipher.check_index_keys()?;
+        cipher.check_key_is_random(cfg!(debug_assertions))?;
         Ok(Self { cipher, limits: Limits::default(), settings: Arc::default(), side: PhantomData })
     }
 
@@ -75,6 +79,7 @@ impl<D> FieldEncryptionLayer<D> {
     /// times its length.
     pub fn whole_body_limit(mut self, bytes: u64) -> Self {
         self.limits.whole = bytes;
+        self.limits.warn();
         self
     }
 
@@ -82,6 +87,7 @@ impl<D> FieldEncryptionLayer<D> {
     /// set: longer bodies are streamed in constant memory.
     pub fn body_limit(mut self, bytes: u64) -> Self {
         self.limits.longest = Some(bytes);
+        self.limits.warn();
         self
     }
 

@@ -8,6 +8,9 @@ const WHOLE: u64 = 64 * 1024;
 /// How many times as long as a whole body what it becomes may be.
 const GROWTH: u64 = 16;
 
+/// To hold so much for each request is too much.
+const MUCH: u64 = 64 << 20;
+
 /// Lengths in bytes, of bodies as they come in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -18,6 +21,22 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// Tells of limits that can hardly be meant.
+    pub(super) fn warn(self) {
+        let problem = match self {
+            Self { longest: Some(0), .. } => "`body_limit` is 0, so that every request with a body is refused",
+            Self { whole: 0, .. } => {
+                "`whole_body_limit` is 0, so that every form, search and JSON Patch is refused, and every other body flows"
+            }
+            Self { whole: MUCH.., longest } if longest.is_none_or(|longest| longest >= MUCH) => {
+                "`whole_body_limit` is over 64 MiB: a request may hold four times as much in memory, and nothing bounds how \
+                 many come at once"
+            }
+            Self { .. } => return,
+        };
+        tracing::warn!(target: "fieldseal", "{problem}");
+    }
+
     pub(super) fn check(&self, received: u64) -> Result<(), Error> {
         match self.longest {
             Some(longest) if received > longest => {

@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response};
+use http::{Extensions, Method, Request, Response};
 use http_body::Body;
 use tower::{BoxError, Service};
 
@@ -19,7 +19,9 @@ use super::request;
 use super::settings::Settings;
 use super::side::{Server, Side};
 use crate::cipher::FieldCipher;
+use crate::error::{Error, ErrorKind};
 use crate::metrics::{BodyMeter, Direction};
+use crate::policy::Policy;
 
 /// A service with a [`FieldEncryptionLayer`](super::FieldEncryptionLayer) around it.
 pub struct FieldEncryption<S, D = Server> {
@@ -62,6 +64,9 @@ where
             Ok(own) => own,
         };
         let cipher = own.as_ref().unwrap_or(cipher);
+        if let Err(error) = Layered::enter(&mut head.extensions, cipher.shared_policy()) {
+            return ResponseFuture::refused(error, cipher.meters());
+        }
         let own = match settings.records.cipher(cipher, &head.method, &head.uri) {
             Err(error) => return ResponseFuture::refused(error, cipher.meters()),
             Ok(own) => own,
@@ -94,6 +99,29 @@ where
                 ResponseFuture::receiving(ready_inner, head, intake, exchange)
             }
         }
+    }
+}
+
+/// The policies of the layers that a request has come through.
+#[derive(Clone, Default)]
+struct Layered(Vec<Arc<Policy>>);
+
+impl Layered {
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`] where one of them is for the same collection: its tokens would be taken for stolen ones.
+    fn enter(extensions: &mut Extensions, policy: &Arc<Policy>) -> Result<(), Error> {
+        let Self(policies) = extensions.get_or_insert_default();
+        if policies.iter().any(|other| other.collection() == policy.collection()) {
+            let message = format!(
+                "two layers for the collection `{}` stand around one service, and the inner one would meet the tokens of the \
+                 outer: take one away",
+                policy.collection()
+            );
+            return Err(Error::new(ErrorKind::Policy, message));
+        }
+        policies.push(Arc::clone(policy));
+        Ok(())
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn policy(collection: &str) -> Policy {
 }
 
 pub(crate) fn keys(byte: u8) -> Keys {
-    Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[byte; 32])))
+    Keys::from_data_key(DataKey::dangerous_test_key(&SecretKey::from_bytes(&[byte; 32])))
 }
 
 pub(crate) fn cipher() -> FieldCipher {
