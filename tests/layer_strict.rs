@@ -43,7 +43,7 @@ async fn no_body_of_any_kind_and_no_query_holds_one() {
     for (media_type, target, body, path) in [
         (JSON, "/", r#"{"mail":"weiming.tan@example.sg"}"#.to_owned(), "$.mail"),
         (JSON, "/", format!(r#"{long}{{"a":"call me at +65 9123 4567"}}]}}"#), "$.list[5000].a"),
-        ("application/vnd.api+json", "/", r#"[4111111111111111]"#.to_owned(), "$[0]"),
+        ("application/vnd.api+json", "/", "[4111111111111111]".to_owned(), "$[0]"),
         ("application/x-ndjson", "/", "{}\n{\"mail\":\"weiming.tan@example.sg\"}\n".to_owned(), "$.mail"),
         ("application/merge-patch+json", "/", r#"{"mail":"weiming.tan@example.sg"}"#.to_owned(), "$.mail"),
         (

@@ -3,6 +3,7 @@
 use super::field_cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
 use crate::json::Cut;
+use crate::policy::Strict;
 use crate::text::{Personal, Piece};
 
 /// Returns what a piece of text looks like, by its name.
@@ -18,7 +19,7 @@ impl FieldCipher {
     /// [`ErrorKind::Unprotected`].
     pub(super) fn found_personal(&self, what: &'static str, path: &str, count: u64) -> Result<(), Error> {
         self.tell_of_untagged(path, what, count);
-        if !self.policy().strict().is_some_and(|strict| strict.refuses()) {
+        if !self.policy().strict().is_some_and(Strict::refuses) {
             return Ok(());
         }
         let (noun, collection) = (Personal::noun_of(what), self.policy().collection());

@@ -40,6 +40,7 @@ pub struct DataKey {
     /// Wraps the keys of data subjects.
     wrap: Xaes256Gcm,
     /// Whether anybody could guess it, and nobody said that this is meant.
+    #[cfg_attr(not(feature = "layer"), expect(dead_code, reason = "the layer refuses it"))]
     is_placeholder: bool,
 }
 

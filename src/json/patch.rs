@@ -85,8 +85,8 @@ pub(crate) fn transform_patch(
         }
         let trail = Trail::of(policy);
         let adds = !matches!(&*operation.op, "remove" | "test");
-        let trail = trail.map(|trail| pointer::follow(trail, &operation.path, adds, visitor)).transpose()?;
-        let (checked, trail) = check(automaton, &operation, trail, visitor)?;
+        let mut trail = trail.map(|trail| pointer::follow(trail, &operation.path, adds, visitor)).transpose()?;
+        let checked = check(automaton, &operation, &mut trail, visitor)?;
         let end = text.as_ptr().addr() - body.as_ptr().addr() + text.len();
         let follows = check_sibling(automaton, visitor, &operation)?;
         visitor.begin_target(pointer::place(automaton, &operation.path)?);
@@ -138,14 +138,14 @@ pub(crate) fn transform_patch(
     visitor.end_document()
 }
 
-/// Checks one operation, and returns where its value goes and the value, where it has one that is stored, and the trail
-/// that leads there.
+/// Checks one operation, and returns where its value goes and the value, where it has one that is stored: what is only
+/// compared takes the trail along which it is looked at.
 fn check<'a>(
     automaton: &Automaton,
     operation: &Operation<'a>,
-    trail: Option<Trail>,
+    trail: &mut Option<Trail>,
     visitor: &impl Visitor,
-) -> Result<(Option<(Target, &'a RawValue)>, Option<Trail>), Error> {
+) -> Result<Option<(Target, &'a RawValue)>, Error> {
     let Operation { op, path, from, value } = operation;
     let target = pointer::resolve(automaton, path)?;
     if target == Target::Within {
@@ -156,8 +156,8 @@ fn check<'a>(
     }
     match (&**op, from, *value) {
         // A member that an operation does not use would carry its content inward all the same.
-        ("add" | "replace", None, Some(value)) => return Ok((Some((target, value)), trail)),
-        ("test", None, Some(value)) => check_test(automaton, target, trail, visitor, value)?,
+        ("add" | "replace", None, Some(value)) => return Ok(Some((target, value))),
+        ("test", None, Some(value)) => check_test(automaton, target, trail.take(), visitor, value)?,
         ("remove", None, None) => {}
         (op @ ("move" | "copy"), Some(from), None) => {
             if op == "move" {
@@ -172,7 +172,7 @@ fn check<'a>(
         }
         _ => return Err(malformed()),
     }
-    Ok((None, None))
+    Ok(None)
 }
 
 /// Where the member stands that is made from the value at an operation's target.

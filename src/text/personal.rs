@@ -70,6 +70,9 @@ impl Piece<'_> {
         if memchr(b'@', self.text).is_some() && self.has_email() {
             return Some(Personal::Email);
         }
+        if self.text.len() < SHORTEST_PHONE {
+            return None;
+        }
         let digits = count_digits(self.text);
         if digits >= SHORTEST_PHONE && self.has_phone() {
             return Some(Personal::Phone);
@@ -166,7 +169,8 @@ impl Piece<'_> {
             }
             let has_point = behind == Some(b'.') && self.behind(next + 1)?.is_some_and(|byte| byte.is_ascii_digit());
             // With one point in it, it is a number of another kind.
-            if !has_point && !(groups == 2 && is_decimal) && is_phone(&digits[..count], first_group) {
+            let is_other = has_point || (groups == 2 && is_decimal);
+            if !is_other && is_phone(&digits[..count], first_group) {
                 return Ok(true);
             }
             let rest = self.text.get(next..).unwrap_or_default();
@@ -342,21 +346,25 @@ fn country_code(digits: &[u8]) -> Option<usize> {
 fn is_card_number(digits: &[u8]) -> bool {
     let issuer =
         |length: usize| digits[..length].iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+    let (two, four) = (issuer(2), issuer(4));
+    let is_maestro = matches!(four, 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763);
     // What is longer than 16 digits is rarely a card's and often an identifier, so few issuers count there.
-    let is_issued = match (issuer(2), issuer(4), digits.len()) {
-        (40..=49, _, 13 | 16) // Visa
-        | (51..=55, _, 16) | (_, 2221..=2720, 16) // Mastercard
-        | (34 | 37, _, 15) // American Express
-        | (36 | 38 | 39, _, 14) | (_, 3000..=3059 | 3095, 14) // Diners Club
-        | (_, 6011 | 6440..=6499, 16) | (65, _, 16) // Discover
-        | (_, 3528..=3589, 16) // JCB
-        | (62, _, 16..=19) // UnionPay
-        | (_, 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763, 12..=19) // Maestro
-        | (_, 2200..=2204, 16) // Mir
-        | (60 | 81 | 82, _, 16) | (_, 5080..=5089, 16) // RuPay
-        | (_, 9792, 16) => true, // Troy
+    let is_issued = match digits.len() {
+        // Visa as it once was.
+        13 => matches!(two, 40..=49),
+        // Diners Club.
+        14 => matches!(two, 36 | 38 | 39) || matches!(four, 3000..=3059 | 3095),
+        // American Express.
+        15 => matches!(two, 34 | 37),
+        // Visa, Mastercard, RuPay, UnionPay, Discover; Mir, Mastercard, JCB, RuPay, Troy.
+        16 => {
+            matches!(two, 40..=49 | 51..=55 | 60 | 62 | 65 | 81 | 82)
+                || matches!(four, 2200..=2204 | 2221..=2720 | 3528..=3589 | 5080..=5089 | 6440..=6499 | 9792)
+        }
+        // UnionPay.
+        17..=19 => two == 62,
         _ => false,
-    };
+    } || is_maestro;
     is_issued && has_check_digit(digits)
 }
 
@@ -371,7 +379,7 @@ fn has_check_digit(digits: &[u8]) -> bool {
             digit / 10 + digit % 10
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Whether they may as well be a GTIN of 12 to 14 digits, as bar codes hold them: those of some countries begin like cards.
@@ -381,7 +389,7 @@ fn is_article_number(digits: &[u8]) -> bool {
         .rev()
         .enumerate()
         .map(|(place, digit)| u32::from(digit - b'0') * if place % 2 == 1 { 3 } else { 1 });
-    digits.len() <= 14 && weighted.sum::<u32>() % 10 == 0
+    digits.len() <= 14 && weighted.sum::<u32>().is_multiple_of(10)
 }
 
 #[cfg(test)]
