@@ -185,7 +185,7 @@ mod tests {
 
     /// Every character as an escape of JSON.
     fn escaped(text: &str) -> String {
-        text.bytes().map(|byte| format!("\\u{byte:04x}")).collect()
+        text.bytes().fold(String::new(), |escaped, byte| format!("{escaped}\\u{byte:04x}"))
     }
 
     #[test]

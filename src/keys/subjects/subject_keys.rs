@@ -177,7 +177,9 @@ impl SubjectKeys {
             }
             self.keep(subject, Standing::Erased(erased_at), None, read);
             let (kind, why) = (AuditKind::Erased, why.to_owned());
-            let event = AuditEvent { kind, collection: "", field: "", who: None, key_id: Some(key_id), count: 1 };
+            let (who, key_id_told, path, looks_like) = (None, Some(key_id), None, None);
+            let event =
+                AuditEvent { kind, collection: "", field: "", who, key_id: key_id_told, path, looks_like, count: 1 };
             self.audit.record(&event);
             return Ok(ErasureReceipt { subject: subject.clone(), key_id, wrapped_by, erased_at, why });
         }
