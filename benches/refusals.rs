@@ -104,9 +104,9 @@ fn compare(cipher: &FieldCipher, classes: [&[Vec<u8>]; 2], count: usize) -> ([f6
         token.extend_from_slice(&classes[class][random.random_range(0..TOKENS)]);
         let start = Instant::now();
         let opened = cipher.decrypt_value::<String>(black_box("phone"), black_box(&token));
-        let taken = start.elapsed();
+        let time = start.elapsed();
         drop(black_box(opened));
-        times[class].push(taken.as_secs_f64() * 1e9);
+        times[class].push(time.as_secs_f64() * 1e9);
     }
     // What took longest was interrupted, whatever its class.
     let mut all: Vec<f64> = times.iter().flatten().copied().collect();

@@ -323,6 +323,23 @@ fn values_in_the_clear_count_where_a_policy_tags_them() {
 }
 
 #[test]
+fn a_record_counts_once_by_the_worst_of_its_values() {
+    let (theft, other) = (Theft::new(), Theft::new());
+    let ([name, phone], [_, foreign]) = (&theft.rows[0], &other.rows[0]);
+    let rows = [
+        (name.as_str(), "+6591000012", [1, 1, 0, 0, 0, 0, 1]),
+        (name, foreign, [1, 0, 1, 0, 0, 0, 0]),
+        ("Tan Wei Ming", foreign, [1, 1, 0, 0, 0, 0, 1]),
+        (name, phone, [1, 0, 0, 1, 0, 0, 0]),
+    ];
+    for (name, phone, expected) in rows {
+        theft.write("dump.csv", format!("name,phone\n{name},{phone}\n"));
+        let (report, _) = theft.report(&["--dump", "dump.csv", "--policy", "policy.toml"], i32::from(expected[3] == 0));
+        assert_eq!(people(&report), expected);
+    }
+}
+
+#[test]
 fn keys_that_are_in_no_keyring_count_as_if_they_were_exposed() {
     let (theft, other) = (Theft::new(), Theft::new());
     theft.write("dump.csv", format!("{}{}", theft.csv(), other.csv().replace("id,name,phone\n", "")));

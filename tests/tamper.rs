@@ -3,7 +3,12 @@
 //!
 //! `FIELDSEAL_TAMPER_CHANGES` says how many changes are tried, and `FIELDSEAL_TAMPER_SEED` which. A million take about a
 //! minute: `FIELDSEAL_TAMPER_CHANGES=1000000 cargo test --release --test tamper -- --nocapture`.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and these show figures"
+)]
 
 use std::collections::BTreeMap;
 use std::env;
@@ -38,7 +43,7 @@ const PREFIX: usize = 12;
 const NONCE: usize = 24;
 const TAG: usize = 16;
 
-/// A generator that gives the same for the same seed (SplitMix64).
+/// A generator that gives the same for the same seed (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -176,10 +181,7 @@ impl World {
         let names_no_key = |binary: &&[u8]| {
             is_grammatical(binary) && self.tokens.iter().all(|token| token.binary[..HEADER] != binary[..HEADER])
         };
-        let missing = binary.filter(names_no_key).map(|binary| {
-            let id: String = binary[1..HEADER].iter().map(|byte| format!("{byte:02x}")).collect();
-            (ErrorKind::KeyUnavailable, id)
-        });
+        let missing = binary.filter(names_no_key).map(|binary| (ErrorKind::KeyUnavailable, hex(&binary[1..HEADER])));
         let reference = self.open(place, &[]).unwrap_err();
         match missing {
             Some((kind, id)) => format!("{kind:?} of {id}"),
@@ -213,6 +215,10 @@ fn places() -> Vec<Place> {
 
 fn text(binary: &[u8]) -> String {
     format!("fs1.{}", URL_SAFE_NO_PAD.encode(binary))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// A number that is not `old`.
@@ -280,8 +286,9 @@ const BINARY: [Change; 12] = [
         let others: Vec<&Token> = world.tokens.iter().filter(same_length).collect();
         let other = &random.pick(&others).binary;
         let length = binary.len();
-        let parts = [0..HEADER, HEADER..HEADER + PREFIX, HEADER + PREFIX..HEADER + NONCE, HEADER + NONCE..length - TAG];
-        for part in parts.into_iter().chain([length - TAG..length]) {
+        let ends = [0, HEADER, HEADER + PREFIX, HEADER + NONCE, length - TAG, length];
+        let parts = ends.windows(2).map(|ends| ends[0]..ends[1]);
+        for part in parts {
             if random.is_heads() {
                 binary[part.clone()].copy_from_slice(&other[part]);
             }
@@ -386,7 +393,7 @@ fn refused(world: &World, (place, stored): &Attempt) -> bool {
     let told = match error.kind() {
         // Its message names the field and the key, and nothing else.
         ErrorKind::KeyUnavailable => {
-            let id: String = binary.as_ref().unwrap()[1..HEADER].iter().map(|byte| format!("{byte:02x}")).collect();
+            let id = hex(&binary.as_ref().unwrap()[1..HEADER]);
             assert!(error.to_string().contains(&id), "{error}");
             format!("{:?} of {id}", error.kind())
         }
@@ -403,13 +410,12 @@ fn tamper_with_tokens(world: &World, count: u64, random: &mut Random) -> Tried {
     while sum < count {
         let token = random.pick(&world.tokens);
         let kind = random.below(BINARY.len() + TEXT.len());
-        let (name, attempts) = match kind.checked_sub(BINARY.len()) {
-            Some(kind) => (TEXT[kind].0, vec![TEXT[kind].1(world, token, random)]),
-            None => {
-                let (place, binary) = BINARY[kind].1(world, token, random);
-                let in_text = text(&binary).into_bytes();
-                (BINARY[kind].0, vec![(place, binary), (place, in_text)])
-            }
+        let (name, attempts) = if let Some(kind) = kind.checked_sub(BINARY.len()) {
+            (TEXT[kind].0, vec![TEXT[kind].1(world, token, random)])
+        } else {
+            let (place, binary) = BINARY[kind].1(world, token, random);
+            let in_text = text(&binary).into_bytes();
+            (BINARY[kind].0, vec![(place, binary), (place, in_text)])
         };
         for attempt in attempts {
             if refused(world, &attempt) {
