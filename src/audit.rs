@@ -103,6 +103,9 @@ pub enum AuditKind {
     Revealed,
     /// A value that nobody tagged looks personal, and was refused or passed, as [`Strict`](crate::policy::Strict) has it.
     UntaggedPersonal,
+    /// A [decoy](crate::docs::decoys) was opened, which belongs to nobody: whoever asked for it goes through records that
+    /// are not theirs. Told once for each response, at the first value.
+    DecoyOpened,
 }
 
 impl AuditKind {
@@ -122,6 +125,7 @@ impl AuditKind {
             Self::FalseMatchDropped => "false_match_dropped",
             Self::Revealed => "revealed",
             Self::UntaggedPersonal => "untagged_personal",
+            Self::DecoyOpened => "decoy_opened",
         }
     }
 }

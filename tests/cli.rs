@@ -506,3 +506,22 @@ fn completions_are_written_for_a_shell() {
     let output = Place::new().command(&["completions", "bash"]).output().unwrap();
     assert!(output.status.success() && text(&output.stdout).contains("_fieldseal"));
 }
+
+#[test]
+fn decoys_are_made_and_found_by_commands() {
+    let place = Place::new();
+    place.run(&INIT);
+    let records = b"{\"name\":\"Lim Mei Hua\",\"id\":1}\n{\"phone\":\"+65 8123 4567\"}\n";
+    let policy = ["--policy", "policy.toml"];
+    let encrypted = |command: &[&str]| {
+        let output = place.piped(&[command, &policy].concat(), records);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        output.stdout
+    };
+    let (others, decoys) = (encrypted(&["encrypt"]), encrypted(&["honey", "make"]));
+    let stored = [&others[..], &decoys].concat();
+    let found = place.piped(&[&["honey", "find", "--format=json"], &policy[..]].concat(), &stored);
+    assert_eq!(text(&found.stdout), "{\"lines\":[3,4]}\n", "{}", text(&found.stderr));
+    let opened = place.piped(&[&["decrypt"], &policy[..]].concat(), &stored);
+    assert_eq!(opened.stdout, [records, &records[..]].concat());
+}

@@ -22,10 +22,12 @@ use crate::timestamp::Timestamp;
 /// Decrypts the values of documents or rows, each with the keys of its start, or later ones where those do not do.
 #[derive(Debug)]
 pub(super) struct Decryption {
-    cipher: FieldCipher,
+    pub(super) cipher: FieldCipher,
     keys: Arc<KeySet>,
     term: Term,
-    tokens: TokenDecryptor,
+    pub(super) tokens: TokenDecryptor,
+    /// Whether the alarm was raised that a decoy is among what is opened.
+    pub(super) is_alarmed: bool,
     /// How many values of which fields passed although they are not encrypted.
     plaintexts: Vec<(FieldIndex, u64)>,
     pub(super) records: Records,
@@ -70,11 +72,13 @@ impl Decryption {
         let term = cipher.keys().term(&keys);
         let records = cipher.records(false);
         let decrypted = Tally::new(cipher.meters(), Counted::Decrypted);
+        let tokens = cipher.token_decryptor();
         Self {
             cipher,
             keys,
             term,
-            tokens: TokenDecryptor::default(),
+            tokens,
+            is_alarmed: false,
             plaintexts: Vec::new(),
             records,
             was_unbound: false,
@@ -106,6 +110,7 @@ impl Decryption {
             self.cipher.record(failure.kind, field, failure.key_id);
             self.in_place(field, &failure.error)
         })?;
+        self.watch(field)?;
         Ok(self.tokens.opened())
     }
 
@@ -126,7 +131,7 @@ impl Decryption {
     }
 
     /// Says of which field a value does not open, and what is known of its record: neither the value nor the id.
-    fn in_place(&self, field: FieldIndex, error: &Error) -> Error {
+    pub(super) fn in_place(&self, field: FieldIndex, error: &Error) -> Error {
         let policy = self.policy();
         let owner = policy.record_binding().map(|binding| (binding.member(), self.records.owner()));
         let problem = match (error.kind(), owner) {
@@ -360,6 +365,7 @@ impl Decryption {
         }
         match self.try_decrypt(field) {
             Ok(()) => {
+                self.watch(field)?;
                 out.extend_from_slice(self.tokens.opened());
                 Ok(Opened::Value)
             }

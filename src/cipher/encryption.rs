@@ -38,6 +38,8 @@ pub(super) struct Encryption {
     /// What was seen of the parts of indexes of several fields.
     pub(super) objects: Objects,
     encrypted: Tally,
+    /// Whether the next value is to be a decoy, whatever the cipher makes.
+    pub(super) as_decoy: bool,
 }
 
 /// What the documents are.
@@ -70,6 +72,7 @@ impl Encryption {
             records,
             objects: Vec::new(),
             encrypted,
+            as_decoy: false,
         }
     }
 
@@ -141,7 +144,7 @@ impl Encryption {
     /// Encrypts one value and returns the binary token.
     pub(super) fn encrypt(&mut self, field: FieldIndex, value: &[u8]) -> Result<&[u8], Error> {
         self.refuse_token(field, value)?;
-        let Self { cipher, tokens, records, encrypted, .. } = self;
+        let Self { cipher, tokens, records, encrypted, as_decoy, .. } = self;
         let (tokens, _) = if let Some(tokens) = tokens {
             tokens
         } else {
@@ -163,6 +166,7 @@ impl Encryption {
         } else {
             cipher.place(field)
         };
+        tokens.set_decoys(cipher.makes_decoys() || *as_decoy);
         let token = tokens.encrypt(place, minimum, value)?;
         encrypted.add(field);
         Ok(token)

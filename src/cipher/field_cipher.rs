@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::decoys::Watch;
 use super::index::Indexes;
 use super::precautions::Coverage;
 use super::record_binding::{LONGEST_ID, Records, canonical, is_young};
@@ -58,6 +59,8 @@ struct Parts {
     indexes: Option<Arc<Indexes>>,
     /// What is shown of each field; nothing where all is.
     shown: Option<Arc<Sight>>,
+    watch: Watch,
+    makes_decoys: bool,
 }
 
 /// What somebody sees, by the fields of the policy.
@@ -82,6 +85,8 @@ impl FieldCipher {
             target: None,
             indexes: None,
             shown: None,
+            watch: Watch::Off,
+            makes_decoys: false,
         }))
     }
 
@@ -264,6 +269,20 @@ impl FieldCipher {
     /// Who sees it, where they are named.
     pub(super) fn who(&self) -> Option<&str> {
         self.0.shown.as_ref()?.who.as_deref()
+    }
+
+    /// What becomes of a response with a decoy in it.
+    pub(super) fn watch(&self) -> Watch {
+        self.0.watch
+    }
+
+    /// Whether all that it encrypts is a decoy.
+    pub(super) fn makes_decoys(&self) -> bool {
+        self.0.makes_decoys
+    }
+
+    pub(super) fn with_decoys(&self, watch: Watch, makes_decoys: bool) -> Self {
+        Self(Arc::new(Parts { watch, makes_decoys, ..Parts::clone(&self.0) }))
     }
 
     /// Returns the policy.

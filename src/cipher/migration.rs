@@ -73,7 +73,7 @@ impl Migration {
         let primary = encrypts.then(primary).transpose()?;
         Ok(Self {
             direction,
-            decryption: Decryption::new(cipher.clone()),
+            decryption: Decryption::new(cipher.clone()).noting_decoys(),
             encryption: Encryption::new(cipher.clone()).for_stored(),
             verification: Decryption::new(cipher.clone()),
             primary,
@@ -239,6 +239,8 @@ impl Migration {
 
     /// Encrypts, and opens what came of it, before it takes the place of what cannot be had again.
     fn encrypt(&mut self, field: FieldIndex, value: &[u8], is_binary: bool) -> Result<Zeroizing<Vec<u8>>, Error> {
+        // What is made anew of a decoy is one. Plaintext that is encrypted was no token before.
+        self.encryption.as_decoy = self.direction == Direction::Reencrypt && self.decryption.tokens.is_decoy();
         let binary = self.encryption.encrypt(field, value)?;
         let mut token = Zeroizing::new(Vec::new());
         if is_binary {

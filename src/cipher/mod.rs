@@ -3,6 +3,7 @@
 #[cfg(feature = "layer")]
 mod candidates;
 mod compound_index;
+mod decoys;
 mod decryption;
 mod document;
 mod encryption;

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::index_key::IndexKey;
 use super::key_id::KeyId;
 use super::random;
-use super::xaes::{PREFIX_LENGTH, Xaes256Gcm};
+use super::xaes::{PREFIX_LENGTH, SUFFIX_LENGTH, Xaes256Gcm};
 use crate::error::Error;
 use crate::secret::SecretKey;
 
@@ -36,6 +36,7 @@ pub struct DataKey {
     commitment: [u8; 32],
     xaes: Xaes256Gcm,
     hedge: Aes256Enc,
+    decoy: Aes256Enc,
     index: IndexKey,
     /// Wraps the keys of data subjects.
     wrap: Xaes256Gcm,
@@ -60,6 +61,7 @@ impl DataKey {
             index: IndexKey::new(secret, commitment[0]),
             xaes: Xaes256Gcm::new(&expand("fieldseal/v1/xaes-256-gcm")),
             hedge: Aes256Enc::new((&*expand("fieldseal/v1/nonce-hedge")).into()),
+            decoy: Aes256Enc::new((&*expand("fieldseal/v1/decoy")).into()),
             wrap: Xaes256Gcm::new(&expand("fieldseal/v1/wrap-subject")),
             is_placeholder: secret.is_placeholder(),
         }
@@ -130,6 +132,37 @@ impl DataKey {
         let mut block = Block::from(system);
         block.iter_mut().zip(moment).for_each(|(byte, moment)| *byte ^= moment);
         self.hedge.encrypt_block(&mut block);
+        *block.first_chunk().expect("a block has 16 bytes")
+    }
+}
+
+/// How many bytes of the suffix of a decoy are random. The others are its mark.
+const DRAWN: usize = 4;
+
+impl DataKey {
+    /// Returns the nonce suffix of a decoy under `prefix`: of `suffix`, the last bytes give way to a mark that only who has
+    /// this key can tell from chance.
+    pub(crate) fn decoy_suffix(
+        &self,
+        prefix: &[u8; PREFIX_LENGTH],
+        mut suffix: [u8; SUFFIX_LENGTH],
+    ) -> [u8; SUFFIX_LENGTH] {
+        let mark = self.decoy_mark(prefix, &suffix);
+        suffix[DRAWN..].copy_from_slice(&mark);
+        suffix
+    }
+
+    /// Returns whether a token with this nonce was made as a decoy; wrong for one of 2^64 others.
+    pub(crate) fn is_decoy(&self, prefix: &[u8; PREFIX_LENGTH], suffix: &[u8; SUFFIX_LENGTH]) -> bool {
+        self.decoy_mark(prefix, suffix)[..].ct_eq(&suffix[DRAWN..]).into()
+    }
+
+    /// One block of AES over the rest of the nonce, which a generator drew.
+    fn decoy_mark(&self, prefix: &[u8; PREFIX_LENGTH], suffix: &[u8; SUFFIX_LENGTH]) -> [u8; SUFFIX_LENGTH - DRAWN] {
+        let mut block = Block::default();
+        block[..PREFIX_LENGTH].copy_from_slice(prefix);
+        block[PREFIX_LENGTH..].copy_from_slice(&suffix[..DRAWN]);
+        self.decoy.encrypt_block(&mut block);
         *block.first_chunk().expect("a block has 16 bytes")
     }
 }

@@ -42,6 +42,15 @@ impl<'a> Token<'a> {
     }
 }
 
+/// Takes the key id and the nonce, its prefix and its suffix, out of `token`, in text or binary form; nothing where it is
+/// none by its syntax.
+pub(crate) fn nonce_of(token: &[u8]) -> Option<(KeyId, [u8; PREFIX_LENGTH], [u8; SUFFIX_LENGTH])> {
+    let mut buffer = SecretBuffer::default();
+    let is_read = read(token, &mut buffer);
+    let token = Token::parse(buffer.as_mut_slice()).filter(|_| is_read)?;
+    Some((token.key_id(), token.prefix, token.suffix))
+}
+
 /// Appends the text form of `binary` to `out`.
 pub(crate) fn write_text(binary: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(TEXT_MARK.as_bytes());

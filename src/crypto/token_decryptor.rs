@@ -24,6 +24,9 @@ pub(crate) struct TokenDecryptor {
     is_read: bool,
     /// Where in the buffer the value stands that was opened last.
     opened: Range<usize>,
+    /// Whether it looks for the mark of decoys.
+    watches_decoys: bool,
+    is_decoy: bool,
 }
 
 struct Prefix {
@@ -37,6 +40,7 @@ impl TokenDecryptor {
     /// base64url.
     pub(crate) fn read(&mut self, token: &[u8]) -> bool {
         self.opened = 0..0;
+        self.is_decoy = false;
         self.is_read = token::read(token, &mut self.buffer);
         self.is_read
     }
@@ -52,7 +56,7 @@ impl TokenDecryptor {
         place: &AssociatedData,
         key_of: impl FnOnce(KeyId) -> Result<&'k DataKey, Error>,
     ) -> Result<(), Error> {
-        let Self { last, buffer, is_read, opened } = self;
+        let Self { last, buffer, is_read, opened, watches_decoys, is_decoy } = self;
         let Some(token) = is_read.then(|| Token::parse(buffer.as_mut_slice())).flatten() else {
             return Err(Error::decryption());
         };
@@ -76,6 +80,7 @@ impl TokenDecryptor {
             .decrypt(&token.suffix, &place.with(token.header), token.sealed, &token.tag)
             .map_err(|_| Error::decryption())?;
         *is_read = false;
+        *is_decoy = *watches_decoys && key.is_decoy(&token.prefix, &token.suffix);
         let value = padding::unpad(token.sealed).ok_or_else(Error::decryption)?;
         *opened = SEALED_AT..SEALED_AT + value.len();
         Ok(())
@@ -84,6 +89,23 @@ impl TokenDecryptor {
     /// Returns the value of the last token, or nothing where that did not open.
     pub(crate) fn opened(&self) -> &[u8] {
         &self.buffer.as_slice()[self.opened.clone()]
+    }
+}
+
+impl TokenDecryptor {
+    /// Has what is opened from now on looked at for the mark of decoys.
+    pub(crate) fn watch_decoys(&mut self) {
+        self.watches_decoys = true;
+    }
+
+    /// Returns the key of the token that was opened last.
+    pub(crate) fn key_id(&self) -> Option<KeyId> {
+        self.last.as_ref().map(|last| last.key_id)
+    }
+
+    /// Returns whether what was opened last is a decoy, where that is watched for.
+    pub(crate) fn is_decoy(&self) -> bool {
+        self.is_decoy
     }
 }
 

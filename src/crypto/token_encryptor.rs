@@ -15,6 +15,8 @@ use crate::secret::SecretBuffer;
 
 /// No derived key sees more messages than this.
 const MESSAGES_PER_PREFIX: u32 = 1 << 16;
+/// The suffixes of decoys have 32 random bits: of 256, two are alike once in 131,000 times.
+const DECOYS_PER_PREFIX: u32 = 256;
 
 /// Room for most tokens, so that the buffer does not grow with the first of them.
 const USUAL_TOKEN: usize = 256;
@@ -25,6 +27,8 @@ pub(crate) struct TokenEncryptor {
     header: [u8; HEADER_LENGTH],
     prefix: Option<Box<Prefix>>,
     fresh_prefix_per_value: bool,
+    /// Whether tokens get the mark of decoys.
+    makes_decoys: bool,
     buffer: SecretBuffer,
 }
 
@@ -38,7 +42,14 @@ impl TokenEncryptor {
     pub(crate) fn new(key: Arc<DataKey>, fresh_prefix_per_value: bool) -> Self {
         let mut header = [VERSION; HEADER_LENGTH];
         header[1..].copy_from_slice(&key.id().0);
-        Self { key, header, prefix: None, fresh_prefix_per_value, buffer: SecretBuffer::with_capacity(USUAL_TOKEN) }
+        Self {
+            key,
+            header,
+            prefix: None,
+            fresh_prefix_per_value,
+            makes_decoys: false,
+            buffer: SecretBuffer::with_capacity(USUAL_TOKEN),
+        }
     }
 
     /// The id that its tokens carry.
@@ -57,9 +68,22 @@ impl TokenEncryptor {
         if spent || self.fresh_prefix_per_value {
             let bytes = self.key.draw_prefix()?;
             let key = self.key.xaes().derive(&bytes);
-            self.prefix = Some(Box::new(Prefix { bytes, key, messages_left: MESSAGES_PER_PREFIX }));
+            self.prefix = Some(Box::new(Prefix { bytes, key, messages_left: self.messages_per_prefix() }));
         }
-        self.encrypt_with(place, minimum, value, random::suffix())
+        let mut suffix = random::suffix();
+        if let Some(prefix) = self.prefix.as_ref().filter(|_| self.makes_decoys) {
+            suffix = self.key.decoy_suffix(&prefix.bytes, suffix);
+        }
+        self.encrypt_with(place, minimum, value, suffix)
+    }
+
+    fn messages_per_prefix(&self) -> u32 {
+        if self.makes_decoys { DECOYS_PER_PREFIX } else { MESSAGES_PER_PREFIX }
+    }
+
+    /// Has the tokens that follow marked as decoys, or not.
+    pub(crate) fn set_decoys(&mut self, makes_decoys: bool) {
+        self.makes_decoys = makes_decoys;
     }
 
     fn encrypt_with(

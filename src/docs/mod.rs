@@ -47,6 +47,9 @@ pub mod breach {}
 #[doc = include_str!("erasure.md")]
 pub mod erasure {}
 
+#[doc = include_str!("decoys.md")]
+pub mod decoys {}
+
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
 

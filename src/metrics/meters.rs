@@ -93,7 +93,8 @@ impl Meters {
             | AuditKind::ErasedRead
             | AuditKind::Erased
             | AuditKind::FalseMatchDropped
-            | AuditKind::UntaggedPersonal => None,
+            | AuditKind::UntaggedPersonal
+            | AuditKind::DecoyOpened => None,
         };
         if let Some(name) = of_values {
             increment(&key(name, &self.0.collection, [field.clone()]), count);

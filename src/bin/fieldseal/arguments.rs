@@ -39,6 +39,11 @@ pub(crate) enum Command {
     Encrypt(DocumentArguments),
     /// Decrypts newline-delimited JSON from standard input to standard output.
     Decrypt(DocumentArguments),
+    /// Decoys: records that belong to nobody, and raise an alarm where they are opened.
+    Honey {
+        #[command(subcommand)]
+        command: HoneyCommand,
+    },
     /// Compares descriptions of APIs with policies, and turns one into the other.
     Openapi {
         #[command(subcommand)]
@@ -297,6 +302,14 @@ pub(crate) struct ReencryptArguments {
     /// Confirms what cannot be undone.
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum HoneyCommand {
+    /// Encrypts newline-delimited JSON from standard input to standard output as decoys.
+    Make(DocumentArguments),
+    /// Names the lines of newline-delimited JSON from standard input, as it is stored, that hold decoys.
+    Find(DocumentArguments),
 }
 
 #[derive(Subcommand)]

@@ -1,14 +1,20 @@
-//! `fieldseal encrypt` and `fieldseal decrypt`.
+//! `fieldseal encrypt`, `fieldseal decrypt` and `fieldseal honey`.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
+
+use serde_json::json;
 
 use crate::arguments::DocumentArguments;
 use crate::failure::Failure;
+use crate::output::Output;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Direction {
     Encrypt,
     Decrypt,
+    /// The same as to encrypt, with the mark of decoys.
+    Decoys,
 }
 
 /// The longest line that is held: a line is written whole or not at all.
@@ -16,9 +22,12 @@ const LONGEST_LINE: usize = 64 << 20;
 
 pub(crate) async fn run(arguments: DocumentArguments, direction: Direction) -> Result<(), Failure> {
     let DocumentArguments { keyring, index, policy, tenant } = arguments;
-    let cipher = keyring.cipher(&policy, &index, tenant.as_deref()).await?;
-    if matches!(direction, Direction::Encrypt) {
+    let mut cipher = keyring.cipher(&policy, &index, tenant.as_deref()).await?;
+    if !matches!(direction, Direction::Decrypt) {
         index.check(&cipher)?;
+    }
+    if matches!(direction, Direction::Decoys) {
+        cipher = cipher.making_decoys();
     }
     let (mut input, mut output) = (io::stdin().lock(), io::LineWriter::new(io::stdout().lock()));
     let mut line = Vec::new();
@@ -40,7 +49,7 @@ pub(crate) async fn run(arguments: DocumentArguments, direction: Direction) -> R
             continue;
         }
         let moved = match direction {
-            Direction::Encrypt => cipher.encrypt_json(text),
+            Direction::Encrypt | Direction::Decoys => cipher.encrypt_json(text),
             Direction::Decrypt => cipher.decrypt_json(text),
         };
         match moved {
@@ -54,4 +63,22 @@ pub(crate) async fn run(arguments: DocumentArguments, direction: Direction) -> R
         output.write_all(end)?;
     }
     Ok(output.flush()?)
+}
+
+/// Says which lines of standard input hold decoys. Nothing is opened.
+pub(crate) async fn find_decoys(arguments: DocumentArguments, output: &Output) -> Result<(), Failure> {
+    let DocumentArguments { keyring, index, policy, tenant } = arguments;
+    let cipher = keyring.cipher(&policy, &index, tenant.as_deref()).await?;
+    let (mut lines, mut text) = (Vec::new(), String::new());
+    for (number, line) in (1_u64..).zip(io::BufRead::lines(io::stdin().lock())) {
+        let line = line?;
+        // What stands between quotes holds a token whole, since none of its characters is escaped.
+        let parts = line.split('"').filter(|part| part.starts_with("fs1."));
+        // A token under a key that is gone tells nothing any more.
+        if parts.filter_map(|part| cipher.is_decoy(part).ok()).any(|is_decoy| is_decoy) {
+            lines.push(number);
+            let _ = writeln!(text, "line {number}");
+        }
+    }
+    output.data(&format!("{text}{} lines hold decoys", lines.len()), &json!({ "lines": lines }))
 }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, HoneyCommand};
 use crate::output::Output;
 
 #[tokio::main]
@@ -31,6 +31,10 @@ async fn main() -> ExitCode {
         Command::BreachReport(arguments) => breach::report(arguments, &output).await,
         Command::Encrypt(document) => document::run(document, document::Direction::Encrypt).await,
         Command::Decrypt(document) => document::run(document, document::Direction::Decrypt).await,
+        Command::Honey { command: HoneyCommand::Make(document) } => {
+            document::run(document, document::Direction::Decoys).await
+        }
+        Command::Honey { command: HoneyCommand::Find(document) } => document::find_decoys(document, &output).await,
         Command::Openapi { command } => openapi::run(command, &output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "fieldseal", &mut std::io::stdout());
