@@ -43,6 +43,29 @@ async fn what_stands_in_the_table_and_is_none_is_told() {
     assert_eq!(table.get(&[subject("7")]).await.unwrap_err().kind(), ErrorKind::KeyUnavailable);
 }
 
+#[tokio::test]
+async fn a_key_that_was_erased_is_overwritten_in_the_file() {
+    let place = Place::new();
+    let subjects = place.subjects("keys.db", "keyring.json", &["kek-1"]).await;
+    let ids: Vec<_> = (0..60).map(|id| id.to_string()).collect();
+    for id in &ids {
+        subjects.find_or_create(&subject(id)).await.unwrap();
+    }
+    let table = place.table("keys.db").await;
+    let mut wrapped = Vec::new();
+    for id in &ids {
+        wrapped.push(entry(&table, id).await);
+    }
+    for id in ids.iter().step_by(2) {
+        subjects.erase(&subject(id), "request").await.unwrap();
+    }
+    let file = fs::read(place.path("keys.db")).unwrap();
+    // The last bytes: of what is no longer a row, SQLite overwrites the first ones in any case.
+    let is_there = |entry: &[u8]| file.windows(32).any(|window| *window == entry[entry.len() - 32..]);
+    let there: Vec<_> = wrapped.iter().map(|entry| is_there(entry)).collect();
+    assert_eq!(there, [false, true].repeat(30));
+}
+
 /// The database of a shop, its keys, a backup of each, and two customers of whom one goes.
 #[tokio::test]
 async fn every_copy_of_who_was_erased_is_noise_and_everybody_else_opens() {

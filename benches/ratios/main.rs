@@ -11,6 +11,7 @@ mod cores;
 mod crypto;
 mod documents;
 mod engine;
+mod erasure;
 mod floor;
 mod frequency;
 mod http;
@@ -54,6 +55,7 @@ fn main() -> Result<(), Failure> {
         (&["layer_list_vs_naive"], &|| lists::layer_list_vs_naive(&cipher, &naive)),
         (&["added_p99"], &|| http::added_p99(&cipher)),
         (&["lookup_vs_plain"], &lookup::lookup_vs_plain),
+        (&erasure::NAMES, &|| erasure::subject_vs_plain(&cipher)),
         (&["recovered_percent"], &frequency::recovered_percent),
         (&["stream_peak_kib"], &memory::stream_peak),
     ];

@@ -36,7 +36,10 @@ impl AssociatedData {
     pub(crate) fn new(place: &Place<'_>) -> Self {
         let &Place { tenant, collection, field, record, subject } = place;
         let parts = [tenant, Some(collection), Some(field), record, subject];
-        let mut bytes = LABEL.to_vec();
+        // Room for all, since a cipher that is made for each request has these made for each.
+        let length: usize = parts.iter().map(|part| 2 + part.unwrap_or_default().len()).sum();
+        let mut bytes = Vec::with_capacity(LABEL.len() + HEADER_LENGTH + 1 + length);
+        bytes.extend_from_slice(LABEL);
         bytes.extend_from_slice(&[0; HEADER_LENGTH]);
         bytes.push((0..).zip(parts).map(|(bit, part)| u8::from(part.is_some()) << bit).sum());
         for part in parts {

@@ -46,7 +46,7 @@ impl Standing {
 
 impl Error {
     pub(in crate::keys) fn erased(at: Timestamp) -> Self {
-        let message = format!("the key of the subject was erased at {at}: nobody can read the value any more");
+        let message = format!("the key of the subject was erased at {at}, and the value with it");
         Self::new(ErrorKind::Erased, message)
     }
 }
