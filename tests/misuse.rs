@@ -111,7 +111,7 @@ fn a_field_that_no_document_holds_is_told_once_after_a_thousand_documents() {
 fn a_placeholder_for_a_key_is_told_when_the_layer_is_made_for_development() {
     let make = |key: DataKey| {
         warnings(|| {
-            drop(FieldEncryptionLayer::new(FieldCipher::new(policy("customers"), Keys::from_data_key(key))).unwrap())
+            drop(FieldEncryptionLayer::new(FieldCipher::new(policy("customers"), Keys::from_data_key(key))).unwrap());
         })
     };
     let secret = SecretKey::from_bytes(&[7; 32]);

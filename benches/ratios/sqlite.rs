@@ -21,7 +21,8 @@ pub(crate) fn layer_vs_bare_sqlite() -> Result<(), Failure> {
         .field(Field::new("name", Tag::Name))
         .field(Field::new("phone", Tag::Phone))
         .build()?;
-    let cipher = FieldCipher::new(policy, Keys::from_data_key(DataKey::dangerous_test_key(&SecretKey::from_bytes(&[7; 32]))));
+    let cipher =
+        FieldCipher::new(policy, Keys::from_data_key(DataKey::dangerous_test_key(&SecretKey::from_bytes(&[7; 32]))));
     let servers: [SocketAddr; 2] =
         [serve(service(table()?))?, serve(service(table()?).layer(FieldEncryptionLayer::new(cipher)?))?];
     post_and_get("layer_vs_bare_sqlite", servers, ["customer", "/customers/1"])

@@ -120,8 +120,9 @@ impl DataKey {
 
     /// Draws the nonce prefix of one document.
     ///
-    /// Sixteen bytes of the system's generator are mixed with the wall clock and a counter and go through a keyed permutation, so that a machine restored from a snapshot whose generator repeats still draws
-    /// another prefix as soon as its clock has moved. Uniform bytes stay uniform under a permutation.
+    /// Sixteen bytes of the system's generator are mixed with the wall clock and a counter and go through a keyed
+    /// permutation, so that a machine restored from a snapshot whose generator repeats still draws another prefix as soon
+    /// as its clock has moved. Uniform bytes stay uniform under a permutation.
     pub(crate) fn draw_prefix(&self) -> Result<[u8; PREFIX_LENGTH], Error> {
         let mut system = [0; 16];
         random::fill_from_system(&mut system)?;
@@ -136,8 +137,9 @@ impl DataKey {
     }
 }
 
+const BLOCK_LENGTH: usize = 16;
 /// How many bytes of the suffix of a decoy are random. The others are its mark.
-const DRAWN: usize = 4;
+const DRAWN: usize = 6;
 
 impl DataKey {
     /// Returns the nonce suffix of a decoy under `prefix`: of `suffix`, the last bytes give way to a mark that only who has
@@ -152,16 +154,17 @@ impl DataKey {
         suffix
     }
 
-    /// Returns whether a token with this nonce was made as a decoy; wrong for one of 2^64 others.
+    /// Returns whether a token with this nonce was made as a decoy; wrong for one of 2^48 others.
     pub(crate) fn is_decoy(&self, prefix: &[u8; PREFIX_LENGTH], suffix: &[u8; SUFFIX_LENGTH]) -> bool {
         self.decoy_mark(prefix, suffix)[..].ct_eq(&suffix[DRAWN..]).into()
     }
 
-    /// One block of AES over the rest of the nonce, which a generator drew.
+    /// One block of AES over what a generator drew of the nonce, as much as a block holds.
     fn decoy_mark(&self, prefix: &[u8; PREFIX_LENGTH], suffix: &[u8; SUFFIX_LENGTH]) -> [u8; SUFFIX_LENGTH - DRAWN] {
         let mut block = Block::default();
-        block[..PREFIX_LENGTH].copy_from_slice(prefix);
-        block[PREFIX_LENGTH..].copy_from_slice(&suffix[..DRAWN]);
+        let (of_prefix, drawn) = block.split_at_mut(BLOCK_LENGTH - DRAWN);
+        of_prefix.copy_from_slice(&prefix[PREFIX_LENGTH - of_prefix.len()..]);
+        drawn.copy_from_slice(&suffix[..DRAWN]);
         self.decoy.encrypt_block(&mut block);
         *block.first_chunk().expect("a block has 16 bytes")
     }

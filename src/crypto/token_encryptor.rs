@@ -15,7 +15,7 @@ use crate::secret::SecretBuffer;
 
 /// No derived key sees more messages than this.
 const MESSAGES_PER_PREFIX: u32 = 1 << 16;
-/// The suffixes of decoys have 32 random bits: of 256, two are alike once in 131,000 times.
+/// The suffixes of decoys have 48 random bits: of 256, two are alike once in 8 billion times.
 const DECOYS_PER_PREFIX: u32 = 256;
 
 /// Room for most tokens, so that the buffer does not grow with the first of them.
