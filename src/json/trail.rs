@@ -76,8 +76,8 @@ impl Trail {
         Some(Self {
             exceptions: policy.exceptions().map(Arc::clone),
             refuses,
-            names: SecretBuffer::default(),
-            steps: Vec::new(),
+            names: SecretBuffer::with_capacity(256),
+            steps: Vec::with_capacity(16),
             spelled: SecretBuffer::default(),
             piece: SecretBuffer::default(),
             cut: None,
