@@ -1,0 +1,3 @@
+//! What each target does with its input, without libFuzzer.
+
+pub mod targets;
