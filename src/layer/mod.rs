@@ -200,10 +200,10 @@
 //!
 //! Tokens stand only in storage. A request that holds one, in a tagged field or anywhere else in its body, in the
 //! method, the target, a header or a trailer, is refused with 422 and told to the audit: a client that got hold of stolen
-//! tokens could otherwise place them where a later response opens them. Other text around it, blanks within it and escapes of
-//! JSON hide none, except within the text of a tagged value, which is encrypted as it is: a document in a text, a field of a form or a
-//! file may come back as that document. A token of which the client sends but a
-//! part, or encodes it in a way of its own, is text, and opens nowhere unless the service puts it together.
+//! tokens could otherwise place them where a later response opens them. Other text around it, blanks within it and
+//! escapes of JSON hide none, since a document in a text, a field of a form or a file may come back as that document;
+//! except within the text of a tagged value, which is encrypted as it is. A token of which the client sends but a part,
+//! or encodes it in a way of its own, is text, and opens nowhere unless the service puts it together.
 //!
 //! # Refusals
 //!
