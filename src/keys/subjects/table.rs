@@ -125,17 +125,23 @@ impl SubjectKeyTable {
         subjects.iter().map(entry_of).collect()
     }
 
-    async fn add(&self, subject: &Subject, entry: &SubjectKeyEntry) -> Result<bool, Error> {
-        let done = on!(self, pool => sqlx::query(INSERT)
-            .bind(subject.tenant().unwrap_or_default())
-            .bind(subject.id())
-            .bind(entry.key_id().to_string())
-            .bind(entry.wrapped_by().map(|by| by.to_string()))
-            .bind(entry.to_bytes())
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()));
-        done.map(|rows| rows == 1).map_err(Error::key_table)
+    async fn add(&self, subject: &Subject, entry: &SubjectKeyEntry) -> Result<bool, sqlx::Error> {
+        let rows = on!(self, pool => {
+            let mut connection = pool.acquire().await?;
+            if !self.wiping().is_empty() {
+                sqlx::raw_sql(self.wiping()).execute(&mut *connection).await?;
+            }
+            let done = sqlx::query(INSERT)
+                .bind(subject.tenant().unwrap_or_default())
+                .bind(subject.id())
+                .bind(entry.key_id().to_string())
+                .bind(entry.wrapped_by().map(|by| by.to_string()))
+                .bind(entry.to_bytes())
+                .execute(&mut *connection)
+                .await?;
+            done.rows_affected()
+        });
+        Ok(rows == 1)
     }
 
     async fn swap(&self, changes: &[SubjectKeyChange]) -> Result<u64, sqlx::Error> {
@@ -163,7 +169,8 @@ impl SubjectKeyTable {
         })
     }
 
-    /// What has the database overwrite a row that it replaces; empty where nothing does.
+    /// What has the database overwrite a row that it replaces, and what it leaves where it moves rows to make room for one;
+    /// empty where nothing does.
     fn wiping(&self) -> &'static str {
         match self.0 {
             #[cfg(feature = "sqlite")]
@@ -196,7 +203,7 @@ impl SubjectKeyStore for SubjectKeyTable {
     }
 
     fn insert<'a>(&'a self, subject: &'a Subject, entry: &'a SubjectKeyEntry) -> SubjectKeyStoreFuture<'a, bool> {
-        Box::pin(self.add(subject, entry))
+        Box::pin(async { self.add(subject, entry).await.map_err(Error::key_table) })
     }
 
     fn replace<'a>(&'a self, changes: &'a [SubjectKeyChange]) -> SubjectKeyStoreFuture<'a, u64> {
