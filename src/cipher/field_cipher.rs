@@ -126,7 +126,8 @@ impl FieldCipher {
     pub fn for_subject(&self, key: &SubjectKey) -> Result<Self, Error> {
         let subject = key.subject();
         if subject.tenant() != self.0.scope.tenant_name() {
-            let message = "the subject is of another tenant than the cipher: name its tenant with `Subject::of_tenant`,                            and that of the cipher in its scope";
+            let message = "the subject is of another tenant than the cipher: name its tenant with `Subject::of_tenant`, \
+                           and that of the cipher in its scope";
             return Err(Error::new(ErrorKind::InvalidValue, message));
         }
         let scope = self.0.scope.clone().subject(subject.id());

@@ -102,17 +102,20 @@ where
     }
 }
 
-/// The policies of the layers that a request has come through.
-#[derive(Clone, Default)]
-struct Layered(Vec<Arc<Policy>>);
+/// The policies of the layers that a request has come through: hardly ever more than one, for which no list is made.
+#[derive(Clone)]
+struct Layered(Arc<Policy>, Vec<Arc<Policy>>);
 
 impl Layered {
     /// # Errors
     ///
     /// [`ErrorKind::Policy`] where one of them is for the same collection: its tokens would be taken for stolen ones.
     fn enter(extensions: &mut Extensions, policy: &Arc<Policy>) -> Result<(), Error> {
-        let Self(policies) = extensions.get_or_insert_default();
-        if policies.iter().any(|other| other.collection() == policy.collection()) {
+        let Some(Self(outermost, others)) = extensions.get_mut() else {
+            extensions.insert(Self(Arc::clone(policy), Vec::new()));
+            return Ok(());
+        };
+        if [&*outermost].into_iter().chain(&*others).any(|other| other.collection() == policy.collection()) {
             let message = format!(
                 "two layers for the collection `{}` stand around one service, and the inner one would meet the tokens of the \
                  outer: take one away",
@@ -120,7 +123,7 @@ impl Layered {
             );
             return Err(Error::new(ErrorKind::Policy, message));
         }
-        policies.push(Arc::clone(policy));
+        others.push(Arc::clone(policy));
         Ok(())
     }
 }
