@@ -1,4 +1,5 @@
-//! Guides, one for each way of use, and the formats to the byte. There is no code here.
+//! Guides, one for each way of use; what can go wrong, and how much there may be of everything; and the formats to the
+//! byte. There is no code here.
 
 #[cfg(feature = "layer")]
 #[doc = include_str!("service.md")]

@@ -15,6 +15,7 @@
 //! | [`KeyringListing`] | what a keyring says of its keys, for reports |
 //! | [`Keys`] | the unwrapped keys that a service works with |
 //! | [`SubjectKeys`] | a key for each person, which erases them when it is deleted |
+//! | `KeyringTable`, `SubjectKeyTable` | a keyring in PostgreSQL; the keys of persons in SQLite or PostgreSQL, each with its feature |
 //!
 //! # Example
 //!

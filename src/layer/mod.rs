@@ -214,13 +214,13 @@
 //! | 400 | `malformed` | the body is not valid JSON or broke off |
 //! | 404 | `not_found` | the one record that a truncated index found does not match |
 //! | 410 | `erased` | a value is about a person whose key was erased |
-//! | 413 | `too_large` | a tagged value is over 1 MiB, a JSON Patch over the limit of whole bodies, or a body over [`body_limit`](FieldEncryptionLayer::body_limit) |
+//! | 413 | `too_large` | a tagged value is over 1 MiB, a JSON Patch, a form or a search over the limit of whole bodies, or a body over [`body_limit`](FieldEncryptionLayer::body_limit) |
 //! | 415 | `unsupported_media_type` | the body cannot be looked into |
 //! | 422 | `token_submitted` | the request holds a token; also an audit event |
 //! | 422 | `invalid` | a value does not keep to the [rules](crate::Field::validate) of its field, which the detail names |
 //! | 422 | `unprotected` | a value that is not tagged looks personal, and the policy is [strict](crate::policy::Strict); the detail names its path |
 //! | 422 | `refused` | see JSON Merge Patch, JSON Patch, queries and lookups, tunnels, values that cannot be read |
-//! | 500 | `misconfigured` | the request lacks the `Tenant` or the `SubjectKey` that the layer was told to go by, or has one, or a `Reveal`, that it was not told of |
+//! | 500 | `misconfigured` | the request lacks the `Tenant` or the `SubjectKey` that the layer was told to go by, or has one, or a `Reveal`, that it was not told of; a subject is of another tenant; or two layers for one collection stand around one service |
 //! | 500 | `unreadable` | a stored value does not open and is not shown as `null`, or is not encrypted |
 //! | 502 | `service` | the service's response cannot be looked into |
 //! | 503 | `keys_unavailable` | a key is missing, or all of a tenant, the keyring was not read for longer than its lease, or a request took longer than its timing allows; with `Retry-After` |

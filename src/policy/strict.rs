@@ -6,12 +6,11 @@ use super::automaton::{Automaton, Conflict};
 use super::field::FieldIndex;
 use super::path::Path;
 
-/// Looks for personal data where nothing is tagged, on the way in: strings that are, or hold, an email address, an
-/// international telephone number or a card's number, and numbers that are one of a card.
+/// Looks for personal data where nothing is tagged, on the way in: strings that are, or hold, an email address, a
+/// telephone number (international, or North American) or a card's number, and numbers that are one of a card.
 ///
 /// It finds what nobody thought of when the policy was written: a phone in a remark, a field that was added last week. It
-/// judges the value alone and never sees names, addresses or telephone numbers without the code of their country, so it is
-/// a second line, and no reason to leave a tag out. [`docs::strict`](crate::docs::strict) says what it takes for what.
+/// judges the value alone and never sees names, addresses or other local telephone numbers, so it is a second line, and no reason to leave a tag out. [`docs::strict`](crate::docs::strict) says what it takes for what.
 ///
 /// # Example
 ///
