@@ -188,6 +188,17 @@ async fn an_erasure_holds_in_every_replica_when_the_lifetime_of_keys_has_passed(
 }
 
 #[tokio::test]
+async fn a_key_is_prepared_for_half_of_its_lifetime_at_least() {
+    let table = MemorySubjectKeys::default();
+    let subjects = subjects(&table).with_lifetime(Duration::from_secs(2));
+    let stored = written(&subjects, "7").await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let late = cipher().for_subject(&subjects.find(&subject("7")).await.unwrap()).unwrap();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(late.decrypt_json(&stored).unwrap(), DOCUMENT);
+}
+
+#[tokio::test]
 async fn what_is_kept_is_bounded_in_number_and_overwritten_when_it_is_over() {
     let table = MemorySubjectKeys::default();
     let subjects = subjects(&table).with_lifetime(Duration::from_millis(200)).with_capacity(3);

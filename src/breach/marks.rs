@@ -19,6 +19,8 @@ const MOST_KEYS: usize = 10_000;
 pub(super) struct Marks {
     /// Those in text form, by key.
     pub(super) texts: HashMap<KeyId, u64>,
+    /// Those of further keys, together.
+    pub(super) further_texts: u64,
     /// Those in binary form, of the keys of the keyring alone: nine bytes tell no other from chance.
     pub(super) binaries: HashMap<KeyId, u64>,
     pub(super) holds_keyring: bool,
@@ -30,7 +32,7 @@ pub(super) struct Marks {
 impl Marks {
     pub(super) fn new() -> Self {
         let (texts, binaries) = (HashMap::new(), HashMap::new());
-        Self { texts, binaries, holds_keyring: false, finders: Vec::new(), carried: Vec::new() }
+        Self { texts, further_texts: 0, binaries, holds_keyring: false, finders: Vec::new(), carried: Vec::new() }
     }
 
     /// Looks for binary tokens under `keys` too: for files that hold them as they are.
@@ -63,6 +65,8 @@ impl Marks {
         for (_, id) in heads(window).take_while(|(at, _)| *at < end) {
             if self.texts.len() < MOST_KEYS || self.texts.contains_key(&id) {
                 *self.texts.entry(id).or_default() += 1;
+            } else {
+                self.further_texts += 1;
             }
         }
         for (id, finder) in &self.finders {
@@ -84,6 +88,16 @@ pub(super) fn heads(text: &[u8]) -> impl Iterator<Item = (usize, KeyId)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_token_is_left_out_however_many_keys_there_are() {
+        let mut marks = Marks::new();
+        for id in 0..12_000_u64 {
+            marks.look(format!("{} ", KeyId(id.to_be_bytes()).token_prefix()).as_bytes());
+        }
+        marks.finish();
+        assert_eq!((marks.texts.values().sum::<u64>(), marks.further_texts), (10_000, 2_000));
+    }
 
     #[test]
     fn what_is_cut_between_pieces_is_found_once() {

@@ -1,5 +1,7 @@
 //! What a survey comes to: names of places and keys, and numbers.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::notice::{Duty, Notice};
@@ -265,15 +267,22 @@ impl Report {
 
 /// Counts the heads of tokens that no record holds.
 fn beside(survey: &mut Survey, version: usize) -> Beside {
+    let Survey { marks, tally, .. } = survey;
+    // Many keys may share one place, of which records hold only so many together.
+    let mut found: HashMap<usize, [u64; 2]> = HashMap::new();
+    for (id, count) in &marks.texts {
+        found.entry(tally.key(*id)).or_default()[0] += count;
+    }
+    for (id, count) in &marks.binaries {
+        found.entry(tally.key(*id)).or_default()[1] += count;
+    }
+    if let Some(further) = tally.keys.iter().position(|key| key.id.is_none()) {
+        found.entry(further).or_default()[0] += marks.further_texts;
+    }
     let mut beside = Beside::default();
-    let texts = survey.marks.texts.iter().map(|(id, count)| (*id, *count, true));
-    let binaries = survey.marks.binaries.iter().map(|(id, count)| (*id, *count, false));
-    let found: Vec<_> = texts.chain(binaries).collect();
-    for (id, count, is_text) in found {
-        let key = survey.tally.key(id);
-        let key = &mut survey.tally.keys[key];
-        let in_records = if is_text { key.texts } else { key.binaries };
-        let rest = count.saturating_sub(in_records);
+    for (key, [texts, binaries]) in found {
+        let key = &mut tally.keys[key];
+        let rest = texts.saturating_sub(key.texts) + binaries.saturating_sub(key.binaries);
         key.tokens += rest;
         beside.tokens += rest;
         match key.standings[version] {

@@ -84,6 +84,9 @@ impl TokenEncryptor {
     /// Has the tokens that follow marked as decoys, or not.
     pub(crate) fn set_decoys(&mut self, makes_decoys: bool) {
         self.makes_decoys = makes_decoys;
+        if let Some(prefix) = self.prefix.as_mut().filter(|_| makes_decoys) {
+            prefix.messages_left = prefix.messages_left.min(DECOYS_PER_PREFIX);
+        }
     }
 
     fn encrypt_with(
@@ -158,6 +161,15 @@ mod tests {
         let first = nonce_of(&mut encryptor).0;
         encryptor.prefix.as_mut().unwrap().messages_left = 1;
         assert_eq!(first, nonce_of(&mut encryptor).0);
+        assert_ne!(first, nonce_of(&mut encryptor).0);
+    }
+
+    #[test]
+    fn a_prefix_with_decoys_is_redrawn_sooner_whatever_it_was_drawn_for() {
+        let mut encryptor = encryptor(false);
+        let first = nonce_of(&mut encryptor).0;
+        encryptor.set_decoys(true);
+        assert!((0..DECOYS_PER_PREFIX).all(|_| nonce_of(&mut encryptor).0 == first));
         assert_ne!(first, nonce_of(&mut encryptor).0);
     }
 

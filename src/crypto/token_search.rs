@@ -78,9 +78,7 @@ pub(crate) struct Reach {
 
 /// Returns how far `text` can be looked at. Its first `known` bytes are what was left when it ended there.
 pub(crate) fn reach(text: &[u8], known: usize) -> Reach {
-    // More than a cut mark is left only behind a whole one, or at an escape, and as long as no dot comes that stays as it
-    // is. To look for the mark again with each of many small pieces would take long.
-    if known > LONGEST_STRETCH && memchr(b'.', &text[known..]).is_none() {
+    if !is_due(text.len(), known) {
         return Reach { complete: 0, left: 0 };
     }
     // What an escape is a part of is only known when all of it has come.
@@ -92,6 +90,13 @@ pub(crate) fn reach(text: &[u8], known: usize) -> Reach {
     let left = mark_before(text, dot).unwrap_or_else(|| dot + 1 + cut_mark(&text[dot + 1..]));
     // A dot ends every token before it, also where the mark that it ends begins within that token.
     Reach { complete: dot + 1, left }
+}
+
+/// Whether a text of `length` bytes is to be looked at again, of which `known` were left before. More than a cut mark is
+/// left only behind a whole one, or at an escape: to look through all of that again with each of many small pieces would
+/// take a time that grows with its square, so it is done once for each time that it doubles.
+fn is_due(length: usize, known: usize) -> bool {
+    known <= LONGEST_STRETCH || length.next_power_of_two() > known.next_power_of_two()
 }
 
 /// Returns where a mark that is cut by the end of `text` may begin.
@@ -283,6 +288,21 @@ mod tests {
                 assert!(found || find(&held).is_some(), "{text} in pieces of {length}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_held_is_looked_at_again_only_as_often_as_it_doubles() {
+        let mut text = [b"fs1.", &b"\\\\".repeat(2000)[..], br"\u0041"].concat();
+        let Reach { left, .. } = reach(&text, 0);
+        assert_eq!(left, 0, "a mark, and an escape behind it");
+        let mut looks = 0;
+        while text.len() < 1 << 20 {
+            let known = text.len();
+            text.push(b'.');
+            looks += usize::from(is_due(text.len(), known));
+        }
+        assert_eq!(looks, 8);
+        assert_eq!(reach(&text, text.len() - 1), Reach { complete: 0, left: 0 });
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl Expiry {
     pub(super) fn is_over(&self) -> bool {
         self.read.age() > self.lifetime
     }
+
+    /// Whether more than half of the time is left.
+    pub(super) fn is_early(&self) -> bool {
+        self.read.age() <= self.lifetime / 2
+    }
 }
 
 /// For how long keys that were taken for a piece of work may be used.

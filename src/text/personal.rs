@@ -23,6 +23,8 @@ const LONGEST_CARD: usize = 19;
 const LONGEST_LOCAL_PART: usize = 64;
 const LONGEST_DOMAIN: usize = 253;
 const LONGEST_LABEL: usize = 63;
+/// How far in front of an address a URL is looked for that it would be a part of.
+const LONGEST_AUTHORITY: usize = 512;
 
 impl Personal {
     /// What it is called in messages.
@@ -132,7 +134,9 @@ impl Piece<'_> {
     }
 
     fn is_in_authority(self, at: usize) -> bool {
-        let word = self.text[..at].rsplit(u8::is_ascii_whitespace).next().unwrap_or_default();
+        // Not further: each of many signs would look through all that stands before it.
+        let near = &self.text[at.saturating_sub(LONGEST_AUTHORITY)..at];
+        let word = near.rsplit(u8::is_ascii_whitespace).next().unwrap_or_default();
         word.windows(3).any(|part| part == b"://") && !word.contains(&b'?')
     }
 

@@ -21,9 +21,12 @@ impl Cache {
         Self { keys: HashMap::new(), order: VecDeque::new(), next: 0, capacity }
     }
 
+    /// Hands a key out in the first half of its lifetime only, so that who prepares one for a request has at least the other
+    /// half for it. That somebody was erased is known to the end.
     pub(super) fn get(&self, subject: &Subject) -> Option<SubjectKey> {
         let (_, key) = self.keys.get(subject)?;
-        (!key.expiry.is_over()).then(|| key.clone())
+        let is_erased = matches!(key.standing, Standing::Erased(_));
+        (key.expiry.is_early() || (is_erased && !key.expiry.is_over())).then(|| key.clone())
     }
 
     /// Keeps `key`, unless it was read before its subject was erased. Returns what is to be used in its place.
