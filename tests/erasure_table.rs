@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fieldseal::keys::{
-    KeyService, KeyServices, Keyring, KeyringFile, Keys, LocalKek, Subject, SubjectKeyStore, SubjectKeyTable,
-    SubjectKeys, Timing,
+    DataKey, KeyService, KeyServices, Keyring, KeyringFile, Keys, LocalKek, SecretKey, Subject, SubjectKeyStore,
+    SubjectKeyTable, SubjectKeys, Timing,
 };
 use fieldseal::{Error, ErrorKind, Field, FieldCipher, Policy, Tag};
 use sqlx::SqlitePool;
@@ -143,6 +143,27 @@ async fn every_copy_of_who_was_erased_is_noise_and_everybody_else_opens() {
 
 const TAN: &str = "+65 9123 4567";
 const LIM: &str = "+65 8123 4567";
+
+#[tokio::test]
+async fn a_key_that_does_not_open_keeps_no_other_from_being_wrapped_again() {
+    let place = Place::new();
+    let subjects = place.subjects("keys.db", "keyring.json", &["kek"]).await;
+    subjects.find_or_create(&subject("8")).await.unwrap();
+    let other_keyring = Keys::from_data_key(DataKey::new(&SecretKey::generate().unwrap()));
+    let foreign = SubjectKeys::new(place.table("keys.db").await, other_keyring);
+    foreign.find_or_create(&subject("9")).await.unwrap();
+
+    let (store, kek) = (KeyringFile::new(place.path("keyring.json")), place.kek("kek"));
+    let mut keyring = Keyring::load(&store, &kek).await.unwrap();
+    let new = keyring.add_key(&kek).await.unwrap();
+    keyring.promote(new).unwrap();
+    keyring.save(&store).await.unwrap();
+    let subjects = place.subjects("keys.db", "keyring.json", &["kek"]).await;
+    let error = subjects.rewrap().await.unwrap_err();
+    let id = foreign.erase(&subject("9"), "of another keyring").await.unwrap().key_id();
+    assert!(error.to_string().contains(&format!("the subject key {id} could not be wrapped")), "{error}");
+    assert_eq!(subjects.rewrap().await.unwrap(), 0, "the other one was wrapped before");
+}
 
 fn subject(id: &str) -> Subject {
     Subject::new(id).unwrap()

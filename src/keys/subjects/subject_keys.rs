@@ -192,7 +192,8 @@ impl SubjectKeys {
     ///
     /// # Errors
     ///
-    /// As [`find_or_create`](Self::find_or_create). What was wrapped by then stays so.
+    /// As [`find_or_create`](Self::find_or_create), and of a key that does not open, with its id, once all others of its
+    /// batch are wrapped. What was wrapped by then stays so.
     pub async fn rewrap(&self) -> Result<u64, Error> {
         let (mut count, mut stalled) = (0, 0);
         loop {
@@ -202,12 +203,24 @@ impl SubjectKeys {
             if others.is_empty() {
                 return Ok(count);
             }
-            let mut changes = Vec::with_capacity(others.len());
+            let (mut changes, mut closed) = (Vec::with_capacity(others.len()), None);
             for (subject, expected) in others {
                 let Some(by) = expected.wrapped_by() else { continue };
-                let (secret, _) = expected.unwrap(data_keys.for_decryption(by)?, &subject)?;
-                let (entry, _) = SubjectKeyEntry::wrap(primary, &subject, &secret)?;
-                changes.push(SubjectKeyChange { subject, expected, entry });
+                let opened = data_keys.for_decryption(by).and_then(|by| expected.unwrap(by, &subject));
+                match opened {
+                    Ok((secret, _)) => {
+                        let (entry, _) = SubjectKeyEntry::wrap(primary, &subject, &secret)?;
+                        changes.push(SubjectKeyChange { subject, expected, entry });
+                    }
+                    Err(error) => closed = Some((expected.key_id(), error)),
+                }
+            }
+            // One that does not open keeps none of the others from being wrapped again.
+            if let Some((id, error)) = closed.filter(|_| changes.is_empty()) {
+                let message = format!(
+                    "the subject key {id} could not be wrapped again, and the data key that wraps it must stay: {error}"
+                );
+                return Err(Error::new(error.kind(), message));
             }
             changes.sort_unstable_by(|one, other| one.subject.cmp(&other.subject));
             let made = self.store.replace(&changes).await?;
