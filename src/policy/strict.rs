@@ -10,7 +10,8 @@ use super::path::Path;
 /// telephone number (international, or North American) or a card's number, and numbers that are one of a card.
 ///
 /// It finds what nobody thought of when the policy was written: a phone in a remark, a field that was added last week. It
-/// judges the value alone and never sees names, addresses or other local telephone numbers, so it is a second line, and no reason to leave a tag out. [`docs::strict`](crate::docs::strict) says what it takes for what.
+/// judges the value alone and never sees names, addresses or other local telephone numbers, so it is a second line, and no
+/// reason to leave a tag out. [`docs::strict`](crate::docs::strict) says what it takes for what.
 ///
 /// # Example
 ///
