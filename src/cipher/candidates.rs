@@ -1,5 +1,6 @@
 //! What lookups by truncated indexes find: candidates, of which those that do not match are left out.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
@@ -31,7 +32,7 @@ impl FieldCipher {
         document: &[u8],
         is_error: bool,
     ) -> Result<SecretBuffer, Error> {
-        let mut check = Check { decryption: Decryption::new(self.clone()), wanted, found: Vec::new() };
+        let mut check = Check { decryption: Decryption::new(Cow::Borrowed(self)), wanted, found: Vec::new() };
         let mut document = check.read(self, document)?;
         let found = check.found;
         if is_error && found.is_empty() {
@@ -108,7 +109,7 @@ struct Found {
 
 /// Opens the values of the fields that are looked up, and takes note of which match.
 struct Check<'w> {
-    decryption: Decryption,
+    decryption: Decryption<'w>,
     wanted: &'w [Lookup],
     found: Vec<Found>,
 }

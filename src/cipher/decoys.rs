@@ -95,7 +95,7 @@ impl FieldCipher {
     }
 }
 
-impl Decryption {
+impl Decryption<'_> {
     /// Raises the alarm where the token of `field` that was opened last is a decoy.
     ///
     /// # Errors

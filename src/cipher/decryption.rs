@@ -1,11 +1,12 @@
 //! The way out: tokens become values.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::field_cipher::FieldCipher;
+use super::field_cipher::{FieldCipher, shared_policy};
 use super::record_binding::{Owner, Records, is_young};
 use crate::audit::AuditKind;
 use crate::crypto::data_key::DataKey;
@@ -14,16 +15,17 @@ use crate::crypto::token::{self, TEXT_MARK};
 use crate::crypto::token_decryptor::TokenDecryptor;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Member, Visitor};
-use crate::keys::{KeySet, KeyState, Term};
+use crate::keys::{HeldKeys, KeyState, Term};
 use crate::metrics::{Counted, Tally};
 use crate::policy::{FieldIndex, Policy, Shown};
 use crate::timestamp::Timestamp;
 
 /// Decrypts the values of documents or rows, each with the keys of its start, or later ones where those do not do.
 #[derive(Debug)]
-pub(super) struct Decryption {
-    pub(super) cipher: FieldCipher,
-    keys: Arc<KeySet>,
+pub(super) struct Decryption<'c> {
+    /// Lent for one document, or held for those that come in chunks.
+    pub(super) cipher: Cow<'c, FieldCipher>,
+    keys: HeldKeys,
     term: Term,
     pub(super) tokens: TokenDecryptor,
     /// Whether the alarm was raised that a decoy is among what is opened.
@@ -66,9 +68,9 @@ struct Failure {
     key_id: Option<KeyId>,
 }
 
-impl Decryption {
-    pub(super) fn new(cipher: FieldCipher) -> Self {
-        let keys = cipher.keys().current();
+impl<'c> Decryption<'c> {
+    pub(super) fn new(cipher: Cow<'c, FieldCipher>) -> Self {
+        let keys = keys_of(&cipher);
         let term = cipher.keys().term(&keys);
         let records = cipher.records(false);
         let decrypted = Tally::new(cipher.meters(), Counted::Decrypted);
@@ -92,6 +94,11 @@ impl Decryption {
     pub(super) fn for_single_values(mut self) -> Self {
         self.records.set_single();
         self
+    }
+
+    /// The policy, for as long as the cipher is lent.
+    pub(super) fn lent_policy(&self) -> Cow<'c, Arc<Policy>> {
+        shared_policy(&self.cipher)
     }
 
     pub(super) fn policy(&self) -> &Arc<Policy> {
@@ -211,7 +218,7 @@ impl Decryption {
     /// Takes the keys anew where a document or a row ends, so that what goes on for hours sees keys come and go.
     pub(super) fn renew(&mut self) {
         if self.term.is_over() {
-            self.keys = self.cipher.keys().current();
+            self.keys = keys_of(&self.cipher);
             self.term = self.cipher.keys().term(&self.keys);
         }
     }
@@ -244,15 +251,21 @@ pub(super) fn count<T: PartialEq>(counts: &mut Vec<(T, u64)>, what: T) {
     }
 }
 
+/// Takes the keys in force.
+fn keys_of(cipher: &Cow<'_, FieldCipher>) -> HeldKeys {
+    let keys = cipher.keys().current();
+    if matches!(cipher, Cow::Owned(_)) { keys.for_long() } else { keys }
+}
+
 /// A key that came after `keys` were taken is looked for among those in force.
-fn key_for<'k>(id: KeyId, keys: &'k mut Arc<KeySet>, cipher: &FieldCipher) -> Result<&'k DataKey, Error> {
+fn key_for<'k>(id: KeyId, keys: &'k mut HeldKeys, cipher: &Cow<'_, FieldCipher>) -> Result<&'k DataKey, Error> {
     if keys.for_decryption(id).is_err() {
-        *keys = cipher.keys().current();
+        *keys = keys_of(cipher);
     }
     keys.for_decryption(id).map(|key| &**key)
 }
 
-impl Drop for Decryption {
+impl Drop for Decryption<'_> {
     fn drop(&mut self) {
         for &(field, count) in &self.plaintexts {
             self.cipher.record_many(AuditKind::PlaintextRead, field, None, count);
@@ -267,7 +280,7 @@ impl Drop for Decryption {
     }
 }
 
-impl Visitor for Decryption {
+impl Visitor for Decryption<'_> {
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.cipher.coverage().note(field);
         if value == b"null" {
@@ -316,7 +329,7 @@ impl Visitor for Decryption {
     }
 }
 
-impl Decryption {
+impl Decryption<'_> {
     /// Writes what somebody sees of a value who does not see it plain.
     fn show(&mut self, field: FieldIndex, shown: Shown, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         match shown {

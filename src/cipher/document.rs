@@ -1,9 +1,11 @@
 //! Documents: whole or in chunks, by lines, as patches, and as searches.
 
+use std::borrow::Cow;
+
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
-use super::stream::JsonStream;
+use super::stream::{JsonStream, Stream};
 use super::wanted::Wanted;
 use crate::error::Error;
 use crate::json::Framing;
@@ -16,7 +18,7 @@ impl FieldCipher {
     /// [`ErrorKind`](crate::ErrorKind)`::Malformed`, `TooLarge` (a value over 1 MiB), `TokenSubmitted`,
     /// `KeyUnavailable` (no primary key) and `Randomness`.
     pub fn encrypt_json(&self, document: &[u8]) -> Result<Vec<u8>, Error> {
-        self.json_encryptor().run(document)
+        Stream::encrypting(Encryption::new(Cow::Borrowed(self)), Framing::Single).run(document)
     }
 
     /// Decrypts the tagged values of a JSON document. Every other byte stays as it is.
@@ -25,31 +27,31 @@ impl FieldCipher {
     ///
     /// [`ErrorKind`](crate::ErrorKind)`::Malformed`, `Decryption`, `NotEncrypted` and `KeyUnavailable`.
     pub fn decrypt_json(&self, document: &[u8]) -> Result<Vec<u8>, Error> {
-        self.json_decryptor().run(document)
+        Stream::decrypting(Decryption::new(Cow::Borrowed(self)), Framing::Single).run(document)
     }
 
     /// Encrypts a JSON document that comes in chunks.
     #[must_use]
     pub fn json_encryptor(&self) -> JsonStream {
-        JsonStream::encrypting(Encryption::new(self.clone()), Framing::Single)
+        JsonStream::encrypting(Encryption::new(self.held()), Framing::Single)
     }
 
     /// Decrypts a JSON document that comes in chunks.
     #[must_use]
     pub fn json_decryptor(&self) -> JsonStream {
-        JsonStream::decrypting(Decryption::new(self.clone()), Framing::Single)
+        JsonStream::decrypting(Decryption::new(self.held()), Framing::Single)
     }
 
     /// Encrypts newline-delimited JSON, a document a line, that comes in chunks.
     #[must_use]
     pub fn ndjson_encryptor(&self) -> JsonStream {
-        JsonStream::encrypting(Encryption::new(self.clone()).for_lines(), Framing::Lines)
+        JsonStream::encrypting(Encryption::new(self.held()).for_lines(), Framing::Lines)
     }
 
     /// Decrypts newline-delimited JSON, a document a line, that comes in chunks.
     #[must_use]
     pub fn ndjson_decryptor(&self) -> JsonStream {
-        JsonStream::decrypting(Decryption::new(self.clone()), Framing::Lines)
+        JsonStream::decrypting(Decryption::new(self.held()), Framing::Lines)
     }
 
     /// Encrypts a JSON Merge Patch (RFC 7396). `null` removes a member, so it stays `null` for every field; an object
@@ -59,29 +61,31 @@ impl FieldCipher {
     ///
     /// As [`encrypt_json`](Self::encrypt_json), and [`ErrorKind::Refused`](crate::ErrorKind::Refused).
     pub fn encrypt_merge_patch(&self, patch: &[u8]) -> Result<Vec<u8>, Error> {
-        self.merge_patch_encryptor().run(patch)
+        let encryption = Encryption::new(Cow::Borrowed(self)).for_merge_patch();
+        Stream::encrypting(encryption, Framing::Single).run(patch)
     }
 
+    #[cfg(feature = "layer")]
     pub(crate) fn merge_patch_encryptor(&self) -> JsonStream {
-        JsonStream::encrypting(Encryption::new(self.clone()).for_merge_patch(), Framing::Single)
+        JsonStream::encrypting(Encryption::new(self.held()).for_merge_patch(), Framing::Single)
     }
 
     /// Encrypts a merge patch that may be taken for a whole document.
     #[cfg(feature = "layer")]
     pub(crate) fn whole_merge_patch_encryptor(&self) -> JsonStream {
-        JsonStream::encrypting(Encryption::new(self.clone()).for_whole_merge_patch(), Framing::Single)
+        JsonStream::encrypting(Encryption::new(self.held()).for_whole_merge_patch(), Framing::Single)
     }
 
     /// Encrypts a document that holds only what changes.
     #[cfg(feature = "layer")]
     pub(crate) fn partial_encryptor(&self) -> JsonStream {
-        JsonStream::encrypting(Encryption::new(self.clone()).for_part(), Framing::Single)
+        JsonStream::encrypting(Encryption::new(self.held()).for_part(), Framing::Single)
     }
 
     /// The same for a document a line.
     #[cfg(feature = "layer")]
     pub(crate) fn partial_ndjson_encryptor(&self) -> JsonStream {
-        JsonStream::encrypting(Encryption::new(self.clone()).for_part().for_lines(), Framing::Lines)
+        JsonStream::encrypting(Encryption::new(self.held()).for_part().for_lines(), Framing::Lines)
     }
 
     /// Rewrites a JSON document whose members are what is looked for: each that is a field with a blind index becomes one
@@ -93,11 +97,13 @@ impl FieldCipher {
     /// As [`encrypt_json`](Self::encrypt_json), and [`ErrorKind::Refused`](crate::ErrorKind::Refused) for a tagged field
     /// without an index or with a truncated one, for a blind index that is sent, and for a value without a normal form.
     pub fn encrypt_search(&self, search: &[u8]) -> Result<Vec<u8>, Error> {
-        self.search_encryptor(Wanted::default()).run(search)
+        let encryption = Encryption::new(Cow::Borrowed(self)).for_search(Wanted::default());
+        Stream::encrypting(encryption, Framing::Single).run(search)
     }
 
+    #[cfg(feature = "layer")]
     pub(crate) fn search_encryptor(&self, wanted: Wanted) -> JsonStream {
-        JsonStream::encrypting(Encryption::new(self.clone()).for_search(wanted), Framing::Single)
+        JsonStream::encrypting(Encryption::new(self.held()).for_search(wanted), Framing::Single)
     }
 
     /// Encrypts a JSON Patch (RFC 6902): the values of `add` and `replace` wherever they are, or hold, tagged ones.
@@ -123,12 +129,12 @@ impl FieldCipher {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn encrypt_json_patch(&self, patch: &[u8]) -> Result<Vec<u8>, Error> {
-        Encryption::new(self.clone()).json_patch(patch, usize::MAX)
+        Encryption::new(Cow::Borrowed(self)).json_patch(patch, usize::MAX)
     }
 
     /// The same, but fails with [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) where that would be longer.
     #[cfg(feature = "layer")]
     pub(crate) fn encrypt_json_patch_within(&self, patch: &[u8], longest_out: usize) -> Result<Vec<u8>, Error> {
-        Encryption::new(self.clone()).json_patch(patch, longest_out)
+        Encryption::new(Cow::Borrowed(self)).json_patch(patch, longest_out)
     }
 }

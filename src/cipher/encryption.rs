@@ -1,10 +1,11 @@
 //! The way in: values become tokens.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::field_cipher::FieldCipher;
+use super::field_cipher::{FieldCipher, shared_policy};
 use super::parts::Objects;
 use super::record_binding::Records;
 use super::strictness;
@@ -16,17 +17,18 @@ use crate::crypto::token_encryptor::TokenEncryptor;
 use crate::crypto::token_search::{self, Reach};
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Cut, Longest, Member, Place, Sibling, Visitor};
-use crate::keys::Term;
+use crate::keys::{PrimaryKey, Term};
 use crate::metrics::{Counted, Tally};
 use crate::policy::{FieldIndex, Policy};
 use crate::text::{SHORTEST_MATCH, is_masked};
 
 /// Encrypts the values of documents or rows, each under the primary key of the moment of its first.
 #[derive(Debug)]
-pub(super) struct Encryption {
-    cipher: FieldCipher,
+pub(super) struct Encryption<'c> {
+    /// Lent for one document, or held for those that come in chunks.
+    cipher: Cow<'c, FieldCipher>,
     /// Made with the first value, under the primary key of that moment.
-    tokens: Option<(TokenEncryptor, Term)>,
+    tokens: Option<(TokenEncryptor<PrimaryKey>, Term)>,
     kind: Kind,
     /// Whether a merge patch may be stored as it is.
     is_whole_patch: bool,
@@ -58,8 +60,8 @@ enum Kind {
     Stored,
 }
 
-impl Encryption {
-    pub(super) fn new(cipher: FieldCipher) -> Self {
+impl<'c> Encryption<'c> {
+    pub(super) fn new(cipher: Cow<'c, FieldCipher>) -> Self {
         let records = cipher.records(true);
         let encrypted = Tally::new(cipher.meters(), Counted::Encrypted);
         Self {
@@ -128,6 +130,11 @@ impl Encryption {
         &self.cipher
     }
 
+    /// The policy, for as long as the cipher is lent.
+    pub(super) fn lent_policy(&self) -> Cow<'c, Arc<Policy>> {
+        shared_policy(&self.cipher)
+    }
+
     pub(super) fn policy(&self) -> &Arc<Policy> {
         self.cipher.shared_policy()
     }
@@ -149,9 +156,10 @@ impl Encryption {
             tokens
         } else {
             let keys = cipher.keys().current_for_encryption()?;
-            let primary = Arc::clone(keys.primary()?);
-            let encryptor = TokenEncryptor::new(primary, cipher.policy().fresh_prefix_per_field());
-            tokens.insert((encryptor, cipher.keys().term(&keys)))
+            let keys = if matches!(cipher, Cow::Owned(_)) { keys.for_long() } else { keys };
+            let term = cipher.keys().term(&keys);
+            let encryptor = TokenEncryptor::new(keys.into_primary()?, cipher.policy().fresh_prefix_per_field());
+            tokens.insert((encryptor, term))
         };
         let policy = cipher.policy();
         let minimum = policy.field(field).minimum();
@@ -251,7 +259,7 @@ impl Encryption {
     }
 }
 
-impl Visitor for Encryption {
+impl Visitor for Encryption<'_> {
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.cipher.coverage().note(field);
         let policy = self.cipher.policy();

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::json;
 use crate::policy::FieldIndex;
 
-impl Encryption {
+impl Encryption<'_> {
     /// Writes the member with the blind index of `value` behind its token.
     pub(super) fn write_index(&self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let policy = self.cipher().policy();

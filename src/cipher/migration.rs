@@ -43,10 +43,10 @@ pub(crate) enum Finding {
 /// Moves the values of one row after the other.
 pub(crate) struct Migration {
     pub(super) direction: Direction,
-    decryption: Decryption,
-    pub(super) encryption: Encryption,
+    decryption: Decryption<'static>,
+    pub(super) encryption: Encryption<'static>,
     /// Opens what was encrypted. One of its own, since each keeps the key derived for the last nonce prefix.
-    verification: Decryption,
+    verification: Decryption<'static>,
     /// The key that encrypts, and for how long it may be used.
     primary: Option<(KeyId, Term)>,
     /// What was found in the row, field by field.
@@ -73,9 +73,9 @@ impl Migration {
         let primary = encrypts.then(primary).transpose()?;
         Ok(Self {
             direction,
-            decryption: Decryption::new(cipher.clone()).noting_decoys(),
-            encryption: Encryption::new(cipher.clone()).for_stored(),
-            verification: Decryption::new(cipher.clone()),
+            decryption: Decryption::new(cipher.held()).noting_decoys(),
+            encryption: Encryption::new(cipher.held()).for_stored(),
+            verification: Decryption::new(cipher.held()),
             primary,
             findings: Vec::new(),
             changed: false,

@@ -28,7 +28,7 @@ impl fmt::Debug for Part {
     }
 }
 
-impl Encryption {
+impl Encryption<'_> {
     /// Takes note of a value that is a part of an index, in its JSON text.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ fn text_of(value: &[u8]) -> Option<Zeroizing<String>> {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-impl Encryption {
+impl Encryption<'_> {
     /// Returns what becomes of a cell with the index of several fields at `place`, of which these are the values, and in
     /// which `stored` stands.
     pub(super) fn compound_cell(
@@ -121,7 +121,7 @@ impl Encryption {
 
 /// What a search asks for by indexes of several fields: the member of the last part becomes that of the index, and those
 /// before it are left out.
-impl Encryption {
+impl Encryption<'_> {
     /// What becomes of the member of a part.
     pub(super) fn member_of_parts(&self, field: FieldIndex) -> Member<'_> {
         match self.completed_by(field) {

@@ -1,5 +1,6 @@
 //! Documents that come in chunks.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use zeroize::Zeroize;
@@ -39,30 +40,15 @@ pub(super) const LONGEST_TOKEN: usize = 2 * LONGEST_VALUE;
 /// # Ok::<(), fieldseal::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct JsonStream {
-    policy: Arc<Policy>,
-    transformer: Transformer,
-    direction: Direction,
-}
-
-#[derive(Debug)]
-enum Direction {
-    Encrypt(Encryption),
-    Decrypt(Decryption),
-}
+pub struct JsonStream(Stream<'static>);
 
 impl JsonStream {
-    pub(super) fn encrypting(encryption: Encryption, framing: Framing) -> Self {
-        let policy = Arc::clone(encryption.policy());
-        let transformer = Transformer::new(policy.automaton(), Flow::Inward, framing, LONGEST_VALUE);
-        let transformer = transformer.with_trail(Trail::of(&policy));
-        Self { policy, transformer, direction: Direction::Encrypt(encryption) }
+    pub(super) fn encrypting(encryption: Encryption<'static>, framing: Framing) -> Self {
+        Self(Stream::encrypting(encryption, framing))
     }
 
-    pub(super) fn decrypting(decryption: Decryption, framing: Framing) -> Self {
-        let policy = Arc::clone(decryption.policy());
-        let transformer = Transformer::new(policy.automaton(), Flow::Outward, framing, LONGEST_TOKEN);
-        Self { policy, transformer, direction: Direction::Decrypt(decryption) }
+    pub(super) fn decrypting(decryption: Decryption<'static>, framing: Framing) -> Self {
+        Self(Stream::decrypting(decryption, framing))
     }
 
     /// Takes the next chunk and appends to `out` what is finished.
@@ -74,14 +60,14 @@ impl JsonStream {
     /// document takes longer to encrypt than the `longest_request` of a keyring whose
     /// [`Timing`](crate::keys::Timing) has a lease.
     pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        self.feed_some(chunk, out, usize::MAX).map(drop)
+        self.0.feed(chunk, out, usize::MAX).map(drop)
     }
 
     /// The same, but stops where `out` is longer than `longest_out` after a tagged value: short values become tokens
     /// that are many times as long. Returns how much of the chunk was taken.
+    #[cfg(feature = "layer")]
     pub(crate) fn feed_some(&mut self, chunk: &[u8], out: &mut Vec<u8>, longest_out: usize) -> Result<usize, Error> {
-        self.direction.check_term()?;
-        self.transformer.feed(self.policy.automaton(), &mut self.direction, chunk, out, longest_out)
+        self.0.feed(chunk, out, longest_out)
     }
 
     /// Ends the input.
@@ -91,21 +77,64 @@ impl JsonStream {
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) where the document is cut short, and as
     /// [`feed`](Self::feed).
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        self.direction.check_term()?;
-        self.transformer.finish(&mut self.direction, out)
+        self.0.finish(out)
     }
 
     /// The cipher, where it encrypts: what comes beside the documents must hold no token.
     #[cfg(feature = "layer")]
     pub(crate) fn inward(&self) -> Option<&FieldCipher> {
-        match &self.direction {
+        match &self.0.direction {
             Direction::Encrypt(encryption) => Some(encryption.cipher()),
             Direction::Decrypt(_) => None,
         }
     }
 
     /// How much room a document of `length` bytes mostly takes when it is transformed.
+    #[cfg(feature = "layer")]
     pub(crate) fn room_for(&self, length: usize) -> usize {
+        self.0.room_for(length)
+    }
+}
+
+/// One document, or several, by a cipher that is lent or held.
+#[derive(Debug)]
+pub(super) struct Stream<'c> {
+    policy: Cow<'c, Arc<Policy>>,
+    transformer: Transformer,
+    direction: Direction<'c>,
+}
+
+#[derive(Debug)]
+enum Direction<'c> {
+    Encrypt(Encryption<'c>),
+    Decrypt(Decryption<'c>),
+}
+
+impl<'c> Stream<'c> {
+    pub(super) fn encrypting(encryption: Encryption<'c>, framing: Framing) -> Self {
+        let policy = encryption.lent_policy();
+        let transformer = Transformer::new(policy.automaton(), Flow::Inward, framing, LONGEST_VALUE);
+        let transformer = transformer.with_trail(Trail::of(&policy));
+        Self { policy, transformer, direction: Direction::Encrypt(encryption) }
+    }
+
+    pub(super) fn decrypting(decryption: Decryption<'c>, framing: Framing) -> Self {
+        let policy = decryption.lent_policy();
+        let transformer = Transformer::new(policy.automaton(), Flow::Outward, framing, LONGEST_TOKEN);
+        Self { policy, transformer, direction: Direction::Decrypt(decryption) }
+    }
+
+    fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>, longest_out: usize) -> Result<usize, Error> {
+        self.direction.check_term()?;
+        self.transformer.feed(self.policy.automaton(), &mut self.direction, chunk, out, longest_out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.direction.check_term()?;
+        self.transformer.finish(&mut self.direction, out)
+    }
+
+    fn room_for(&self, length: usize) -> usize {
         match self.direction {
             // A token is about three times as long as a short value.
             Direction::Encrypt(_) => length * 2 + 256,
@@ -115,14 +144,14 @@ impl JsonStream {
 
     pub(super) fn run(mut self, document: &[u8]) -> Result<Vec<u8>, Error> {
         let mut out = Vec::with_capacity(self.room_for(document.len()));
-        let result = self.feed(document, &mut out).and_then(|()| self.finish(&mut out));
+        let result = self.feed(document, &mut out, usize::MAX).and_then(|_| self.finish(&mut out));
         // Overwritten where it holds a part of a document that does not open as a whole.
         result.inspect_err(|_| out.zeroize())?;
         Ok(out)
     }
 }
 
-impl Direction {
+impl Direction<'_> {
     fn check_term(&self) -> Result<(), Error> {
         match self {
             Self::Encrypt(encryption) => encryption.check_term(),
@@ -131,7 +160,7 @@ impl Direction {
     }
 }
 
-impl Visitor for Direction {
+impl Visitor for Direction<'_> {
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         match self {
             Self::Encrypt(encryption) => encryption.value(field, value, out),

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::json;
 use crate::policy::FieldIndex;
 
-impl Encryption {
+impl Encryption<'_> {
     /// Checks `value`, the JSON text of a value of `field`, and returns another one where the field stores a normal form.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Single values, for columns or messages of one's own.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -36,7 +38,7 @@ impl FieldCipher {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn encrypt_value<T: Serialize + ?Sized>(&self, field: &str, value: &T) -> Result<String, Error> {
-        self.value_encryptor().encrypt(field, value)
+        Encryptor::new(Cow::Borrowed(self)).encrypt(field, value)
     }
 
     /// Encrypts one value of `field` and returns the token in binary form, a quarter shorter.
@@ -45,7 +47,7 @@ impl FieldCipher {
     ///
     /// As [`encrypt_value`](Self::encrypt_value).
     pub fn encrypt_value_to_bytes<T: Serialize + ?Sized>(&self, field: &str, value: &T) -> Result<Vec<u8>, Error> {
-        self.value_encryptor().encrypt_to_bytes(field, value)
+        Encryptor::new(Cow::Borrowed(self)).encrypt_to_bytes(field, value)
     }
 
     /// Decrypts one token of `field`, in text or binary form.
@@ -55,7 +57,7 @@ impl FieldCipher {
     /// [`ErrorKind`]`::Decryption`, `KeyUnavailable`, and `InvalidValue` where the policy has no such field or the value
     /// is not a `T`.
     pub fn decrypt_value<T: DeserializeOwned>(&self, field: &str, token: impl AsRef<[u8]>) -> Result<T, Error> {
-        self.value_decryptor().decrypt(field, token)
+        Decryptor::new(Cow::Borrowed(self)).decrypt(field, token.as_ref())
     }
 
     /// Decrypts one token, and tells the audit.
@@ -69,13 +71,13 @@ impl FieldCipher {
     /// Encrypts the values of one row, which then share a nonce prefix and the cost of deriving its key.
     #[must_use]
     pub fn value_encryptor(&self) -> ValueEncryptor {
-        ValueEncryptor { encryption: Encryption::new(self.clone()).for_single_values(), text: SecretBuffer::default() }
+        ValueEncryptor(Encryptor::new(self.held()))
     }
 
     /// Decrypts the values of rows; those of one row cost less together.
     #[must_use]
     pub fn value_decryptor(&self) -> ValueDecryptor {
-        ValueDecryptor { decryption: Decryption::new(self.clone()).for_single_values() }
+        ValueDecryptor(Decryptor::new(self.held()))
     }
 }
 
@@ -102,10 +104,7 @@ impl FieldCipher {
 /// # Ok::<(), fieldseal::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct ValueEncryptor {
-    encryption: Encryption,
-    text: SecretBuffer,
-}
+pub struct ValueEncryptor(Encryptor<'static>);
 
 impl ValueEncryptor {
     /// Encrypts one value of `field` and returns the token in text form.
@@ -114,9 +113,7 @@ impl ValueEncryptor {
     ///
     /// As [`FieldCipher::encrypt_value`].
     pub fn encrypt<T: Serialize + ?Sized>(&mut self, field: &str, value: &T) -> Result<String, Error> {
-        let mut text = Vec::new();
-        token::write_text(self.token(field, value)?, &mut text);
-        Ok(String::from_utf8(text).expect("base64url is ASCII"))
+        self.0.encrypt(field, value)
     }
 
     /// Encrypts one value of `field` and returns the token in binary form.
@@ -125,6 +122,44 @@ impl ValueEncryptor {
     ///
     /// As [`FieldCipher::encrypt_value`].
     pub fn encrypt_to_bytes<T: Serialize + ?Sized>(&mut self, field: &str, value: &T) -> Result<Vec<u8>, Error> {
+        self.0.encrypt_to_bytes(field, value)
+    }
+}
+
+/// Decrypts the values of rows.
+#[derive(Debug)]
+pub struct ValueDecryptor(Decryptor<'static>);
+
+impl ValueDecryptor {
+    /// Decrypts one token of `field`, in text or binary form.
+    ///
+    /// # Errors
+    ///
+    /// As [`FieldCipher::decrypt_value`].
+    pub fn decrypt<T: DeserializeOwned>(&mut self, field: &str, token: impl AsRef<[u8]>) -> Result<T, Error> {
+        self.0.decrypt(field, token.as_ref())
+    }
+}
+
+/// Encrypts values by a cipher that is lent or held.
+#[derive(Debug)]
+struct Encryptor<'c> {
+    encryption: Encryption<'c>,
+    text: SecretBuffer,
+}
+
+impl<'c> Encryptor<'c> {
+    fn new(cipher: Cow<'c, FieldCipher>) -> Self {
+        Self { encryption: Encryption::new(cipher).for_single_values(), text: SecretBuffer::default() }
+    }
+
+    fn encrypt<T: Serialize + ?Sized>(&mut self, field: &str, value: &T) -> Result<String, Error> {
+        let mut text = Vec::new();
+        token::write_text(self.token(field, value)?, &mut text);
+        Ok(String::from_utf8(text).expect("base64url is ASCII"))
+    }
+
+    fn encrypt_to_bytes<T: Serialize + ?Sized>(&mut self, field: &str, value: &T) -> Result<Vec<u8>, Error> {
         self.token(field, value).map(<[u8]>::to_vec)
     }
 
@@ -139,22 +174,21 @@ impl ValueEncryptor {
     }
 }
 
-/// Decrypts the values of rows.
+/// Decrypts values by a cipher that is lent or held.
 #[derive(Debug)]
-pub struct ValueDecryptor {
-    decryption: Decryption,
+struct Decryptor<'c> {
+    decryption: Decryption<'c>,
 }
 
-impl ValueDecryptor {
-    /// Decrypts one token of `field`, in text or binary form.
-    ///
-    /// # Errors
-    ///
-    /// As [`FieldCipher::decrypt_value`].
-    pub fn decrypt<T: DeserializeOwned>(&mut self, field: &str, token: impl AsRef<[u8]>) -> Result<T, Error> {
+impl<'c> Decryptor<'c> {
+    fn new(cipher: Cow<'c, FieldCipher>) -> Self {
+        Self { decryption: Decryption::new(cipher).for_single_values() }
+    }
+
+    fn decrypt<T: DeserializeOwned>(&mut self, field: &str, token: &[u8]) -> Result<T, Error> {
         let index = index_of(self.decryption.policy(), field)?;
         self.decryption.renew();
-        let value = self.decryption.decrypt(index, token.as_ref())?;
+        let value = self.decryption.decrypt(index, token)?;
         // The cause would quote the value.
         serde_json::from_slice(value)
             .map_err(|_| Error::new(ErrorKind::InvalidValue, format!("field `{field}` holds a value of another type")))

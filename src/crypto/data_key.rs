@@ -1,5 +1,6 @@
 //! A data key and what is derived from it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -176,15 +177,27 @@ impl fmt::Debug for DataKey {
     }
 }
 
+/// How many moments one thread tells apart before its numbers run into those of the next.
+const MOMENTS_OF_THREAD: u64 = 1 << 40;
+
+thread_local! {
+    /// The number of the next moment. Each thread has a range of its own, so that none waits for another's count.
+    static NEXT: Cell<u64> = {
+        static THREADS: AtomicU64 = AtomicU64::new(0);
+        Cell::new(THREADS.fetch_add(1, Ordering::Relaxed).wrapping_mul(MOMENTS_OF_THREAD))
+    };
+}
+
 /// What tells this moment from any other: nanoseconds of the wall clock, and a counter of the process.
 fn moment() -> [u8; 16] {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
     // A clock before 1970 is wrong, but the hedge only ever adds to the system's generator.
     let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     let clock = nanoseconds.to_be_bytes();
     let mut moment = [0; 16];
     moment[..8].copy_from_slice(&clock[8..]);
-    moment[8..].copy_from_slice(&COUNTER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    let number = NEXT.get();
+    NEXT.set(number.wrapping_add(1));
+    moment[8..].copy_from_slice(&number.to_be_bytes());
     moment
 }
 

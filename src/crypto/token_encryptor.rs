@@ -1,7 +1,7 @@
 //! Encrypts the values of one document.
 
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
 
 use super::associated_data::AssociatedData;
 use super::data_key::DataKey;
@@ -22,8 +22,8 @@ const DECOYS_PER_PREFIX: u32 = 256;
 const USUAL_TOKEN: usize = 256;
 
 /// Makes tokens under one data key. Values of one document share a nonce prefix and the key derived from it.
-pub(crate) struct TokenEncryptor {
-    key: Arc<DataKey>,
+pub(crate) struct TokenEncryptor<K> {
+    key: K,
     header: [u8; HEADER_LENGTH],
     prefix: Option<Box<Prefix>>,
     fresh_prefix_per_value: bool,
@@ -38,8 +38,8 @@ struct Prefix {
     messages_left: u32,
 }
 
-impl TokenEncryptor {
-    pub(crate) fn new(key: Arc<DataKey>, fresh_prefix_per_value: bool) -> Self {
+impl<K: Deref<Target = DataKey>> TokenEncryptor<K> {
+    pub(crate) fn new(key: K, fresh_prefix_per_value: bool) -> Self {
         let mut header = [VERSION; HEADER_LENGTH];
         header[1..].copy_from_slice(&key.id().0);
         Self {
@@ -114,7 +114,7 @@ impl TokenEncryptor {
     }
 }
 
-impl fmt::Debug for TokenEncryptor {
+impl<K: Deref<Target = DataKey>> fmt::Debug for TokenEncryptor<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenEncryptor").field("key", &self.key.id()).finish_non_exhaustive()
     }
@@ -129,12 +129,12 @@ mod tests {
     const PLACE: Place<'static> =
         Place { tenant: None, collection: "customers", field: "phone", record: None, subject: None };
 
-    fn encryptor(fresh_prefix_per_value: bool) -> TokenEncryptor {
+    fn encryptor(fresh_prefix_per_value: bool) -> TokenEncryptor<Box<DataKey>> {
         let key = DataKey::new(&SecretKey::from_bytes(&[7; 32]));
-        TokenEncryptor::new(Arc::new(key), fresh_prefix_per_value)
+        TokenEncryptor::new(Box::new(key), fresh_prefix_per_value)
     }
 
-    fn nonce_of(encryptor: &mut TokenEncryptor) -> (Vec<u8>, Vec<u8>) {
+    fn nonce_of(encryptor: &mut TokenEncryptor<Box<DataKey>>) -> (Vec<u8>, Vec<u8>) {
         let token = encryptor.encrypt(&AssociatedData::new(&PLACE), 32, b"\"+65 9123 4567\"").unwrap();
         (token[9..21].to_vec(), token[21..33].to_vec())
     }
@@ -198,7 +198,7 @@ mod tests {
         for vector in vectors.tokens {
             let key = DataKey::new(&SecretKey::from_bytes(unhex(&vector.data_key)[..].try_into().unwrap()));
             let nonce = unhex(&vector.nonce);
-            let mut encryptor = TokenEncryptor::new(Arc::new(key), false);
+            let mut encryptor = TokenEncryptor::new(Box::new(key), false);
             let bytes = *nonce.first_chunk().unwrap();
             let derived = encryptor.key.xaes().derive(&bytes);
             encryptor.prefix = Some(Box::new(Prefix { bytes, key: derived, messages_left: 1 }));

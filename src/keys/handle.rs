@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::due::Due;
-use super::in_force::InForce;
+use super::in_force::{HeldKeys, InForce};
 use super::key_services::KeyServices;
 use super::key_set::KeySet;
 use super::keyring::Keyring;
@@ -199,11 +199,11 @@ impl Keys {
     }
 
     /// Returns the keys of this moment, to decrypt with.
-    pub(crate) fn current(&self) -> Arc<KeySet> {
+    pub(crate) fn current(&self) -> HeldKeys {
         if self.0.expiry.is_some_and(|expiry| expiry.is_over()) {
-            return Arc::new(KeySet::of_subject(Standing::Expired, None));
+            return HeldKeys::of(KeySet::of_subject(Standing::Expired, None), Reading::now());
         }
-        self.0.in_force.now().0
+        self.0.in_force.now()
     }
 
     /// Returns for how long `set`, taken now, may be used.
@@ -220,13 +220,13 @@ impl Keys {
     /// # Errors
     ///
     /// [`ErrorKind::KeyUnavailable`] where the last reading of the keyring is older than the lease.
-    pub(crate) fn current_for_encryption(&self) -> Result<Arc<KeySet>, Error> {
+    pub(crate) fn current_for_encryption(&self) -> Result<HeldKeys, Error> {
         let Some(Source { store, .. }) = &self.0.source else { return Ok(self.current()) };
-        let (set, read) = self.0.in_force.now();
+        let set = self.0.in_force.now();
         let Some(keyring) = set.keyring() else { return Ok(set) };
         let timing = keyring.timing();
         let Some(lease) = timing.lease else { return Ok(set) };
-        let age = read.age();
+        let age = set.reading().age();
         if age <= timing.refresh {
             return Ok(set);
         }
@@ -249,14 +249,14 @@ impl Keys {
 
 impl Inner {
     fn refresh_period(&self) -> Duration {
-        let (set, _) = self.in_force.now();
+        let set = self.in_force.now();
         let period = set.keyring().map_or(Duration::ZERO, |keyring| keyring.timing().refresh);
         period.max(Duration::from_secs(1))
     }
 
     async fn reload(&self) -> Result<(), Error> {
         let Some(Source { store, services }) = &self.source else { return Ok(()) };
-        let ((held, _), place, reading) = (self.in_force.now(), store.place(), Reading::now());
+        let (held, place, reading) = (self.in_force.now().for_long(), store.place(), Reading::now());
         let keyring = Keyring::load_after(&**store, services, held.keyring()).await?;
         if let Some(in_use) = held.keyring()
             && !keyring.supersedes(in_use, &place)?
@@ -368,7 +368,7 @@ mod tests {
         let (store, mut keyring, keys) = opened(true).await;
         last_read(&keys, 1_000_000);
         keys.current_for_encryption().unwrap();
-        assert!(keys.0.in_force.now().1.age() < Duration::from_secs(60));
+        assert!(keys.0.in_force.now().reading().age() < Duration::from_secs(60));
 
         keyring.add_key(&kek()).await.unwrap();
         keyring.save(&store).await.unwrap();

@@ -1,16 +1,25 @@
 //! The key set in force, and when it was last known to be.
 
-use std::mem;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::convert::Infallible;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 #[cfg(test)]
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
+
 use super::key_set::KeySet;
 use super::lease::Reading;
+use crate::crypto::data_key::DataKey;
 use crate::error::Error;
 
-/// Readers hold the lock for as long as it takes to clone the pointer.
-pub(super) struct InForce(RwLock<Current>);
+/// Whoever takes the keys writes to no memory that other threads take them from.
+pub(super) struct InForce {
+    current: ArcSwap<Current>,
+    /// Held by who exchanges them for others.
+    exchange: Mutex<()>,
+}
 
 struct Current {
     set: Arc<KeySet>,
@@ -18,50 +27,115 @@ struct Current {
     read: Reading,
 }
 
+/// The keys of the moment that they were taken at. They stay in memory for as long as this is held.
+pub(crate) struct HeldKeys(Guard<Arc<Current>>);
+
 impl InForce {
     pub(super) fn new(set: KeySet, read: Reading) -> Self {
-        Self(RwLock::new(Current { set: Arc::new(set), read }))
+        let current = Current { set: Arc::new(set), read };
+        Self { current: ArcSwap::from_pointee(current), exchange: Mutex::new(()) }
     }
 
-    pub(super) fn now(&self) -> (Arc<KeySet>, Reading) {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        (Arc::clone(&current.set), current.read)
+    pub(super) fn now(&self) -> HeldKeys {
+        HeldKeys(self.current.load())
     }
 
-    /// Takes note that the keyring still held the revision of `set` at `reading`.
-    pub(super) fn renew(&self, set: &Arc<KeySet>, reading: Reading) {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if Arc::ptr_eq(&current.set, set) && reading.age() < current.read.age() {
-            current.read = reading;
-        }
+    /// Takes note that the keyring still held the revision of `held` at `reading`.
+    pub(super) fn renew(&self, held: &HeldKeys, reading: Reading) {
+        let Ok(_) = self.replace::<Infallible>(|current| {
+            let is_news = Arc::ptr_eq(&current.set, &held.0.set) && reading.age() < current.read.age();
+            Ok(is_news.then(|| Current { set: Arc::clone(&current.set), read: reading }))
+        });
     }
 
     /// Puts `set` in force unless another call has put in force a later one since.
     pub(super) fn exchange(&self, set: KeySet, read: Reading, place: &str) -> Result<(), Error> {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(new), Some(in_use)) = (set.keyring(), current.set.keyring())
-            && (new.revision() < in_use.revision() || !new.supersedes(in_use, place)?)
-        {
-            return Ok(());
+        let was_put = self.replace(|current| {
+            if let (Some(new), Some(in_use)) = (set.keyring(), current.set.keyring())
+                && (new.revision() < in_use.revision() || !new.supersedes(in_use, place)?)
+            {
+                return Ok(None);
+            }
+            Ok(Some(Current { set: Arc::new(set), read }))
+        })?;
+        if was_put {
+            let in_force = self.now();
+            let (keyring, revision) = in_force.keyring().map(|keyring| (keyring.name(), keyring.revision())).unzip();
+            tracing::info!(keyring, revision, "the keys were exchanged for those of a later revision");
         }
-        let former = mem::replace(&mut *current, Current { set: Arc::new(set), read });
-        let in_force = Arc::clone(&current.set);
-        drop(current);
-        drop(former);
-        let (keyring, revision) = in_force.keyring().map(|keyring| (keyring.name(), keyring.revision())).unzip();
-        tracing::info!(keyring, revision, "the keys were exchanged for those of a later revision");
         Ok(())
     }
 
     /// Puts `set` in force, whatever was.
     pub(super) fn put(&self, set: KeySet) {
         let set = Arc::new(set);
-        let former = mem::replace(&mut self.0.write().unwrap_or_else(PoisonError::into_inner).set, set);
+        let Ok(_) = self.replace::<Infallible>(|current| Ok(Some(Current { set, read: current.read })));
+    }
+
+    /// Puts in force what `make` makes of what is, if anything. One call at a time. Returns whether it did.
+    fn replace<E>(&self, make: impl FnOnce(&Current) -> Result<Option<Current>, E>) -> Result<bool, E> {
+        let one_at_a_time = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(next) = make(&self.current.load())? else { return Ok(false) };
+        let former = self.current.swap(Arc::new(next));
+        drop(one_at_a_time);
         drop(former);
+        Ok(true)
     }
 
     #[cfg(test)]
     pub(super) fn made_older(&self, age: Duration) {
-        self.0.write().unwrap().read = Reading::ago(age);
+        let set = Arc::clone(&self.now().0.set);
+        self.current.store(Arc::new(Current { set, read: Reading::ago(age) }));
+    }
+}
+
+impl HeldKeys {
+    /// Takes keys that are in force nowhere.
+    pub(super) fn of(set: KeySet, read: Reading) -> Self {
+        Self(Guard::from_inner(Arc::new(Current { set: Arc::new(set), read })))
+    }
+
+    pub(super) fn reading(&self) -> Reading {
+        self.0.read
+    }
+
+    /// Makes them fit to be held for long. Only a few can be held by a thread at once at no cost.
+    pub(crate) fn for_long(self) -> Self {
+        Self(Guard::from_inner(Guard::into_inner(self.0)))
+    }
+
+    /// Returns the key that encrypts.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeySet::primary`].
+    pub(crate) fn into_primary(self) -> Result<PrimaryKey, Error> {
+        self.primary()?;
+        Ok(PrimaryKey(self))
+    }
+}
+
+impl Deref for HeldKeys {
+    type Target = KeySet;
+
+    fn deref(&self) -> &KeySet {
+        &self.0.set
+    }
+}
+
+impl fmt::Debug for HeldKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// The key that encrypts, of the moment that the keys were taken at.
+pub(crate) struct PrimaryKey(HeldKeys);
+
+impl Deref for PrimaryKey {
+    type Target = DataKey;
+
+    fn deref(&self) -> &DataKey {
+        self.0.primary().expect("it was there when the keys were taken")
     }
 }

@@ -75,6 +75,7 @@ mod wrapped_key;
 pub use self::change::Change;
 pub use self::due::Due;
 pub use self::handle::Keys;
+pub(crate) use self::in_force::{HeldKeys, PrimaryKey};
 pub use self::key_entry::KeyEntry;
 pub use self::key_service::{KeyService, KeyServiceFuture};
 pub use self::key_services::KeyServices;
