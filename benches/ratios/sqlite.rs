@@ -14,24 +14,28 @@ use serde::{Deserialize, Serialize};
 
 use super::http::{Failure, post_and_get, serve};
 
-/// `layer_vs_bare_sqlite`: the service of `examples/axum_service.rs`, with its database in memory, so that no disk hides
-/// what the layer takes.
+/// `layer_vs_bare_sqlite`: the service of `examples/axum_service.rs`, with its database in a file as there, and beside it
+/// in memory, where nothing hides what the layer takes.
 pub(crate) fn layer_vs_bare_sqlite() -> Result<(), Failure> {
+    let directory = tempfile::tempdir()?;
+    let [bare, layered] = ["bare", "layered"].map(|name| Connection::open(directory.path().join(name)));
+    compare("layer_vs_bare_sqlite", [bare?, layered?])?;
+    compare("layer_vs_bare_sqlite_in_memory", [Connection::open_in_memory()?, Connection::open_in_memory()?])
+}
+
+fn compare(name: &str, [bare, layered]: [Connection; 2]) -> Result<(), Failure> {
     let policy = Policy::builder("customers")
         .field(Field::new("name", Tag::Name))
         .field(Field::new("phone", Tag::Phone))
         .build()?;
     let cipher =
         FieldCipher::new(policy, Keys::from_data_key(DataKey::dangerous_test_key(&SecretKey::from_bytes(&[7; 32]))));
-    let servers: [SocketAddr; 2] =
-        [serve(service(table()?))?, serve(service(table()?).layer(FieldEncryptionLayer::new(cipher)?))?];
-    post_and_get("layer_vs_bare_sqlite", servers, ["customer", "/customers/1"])
-}
-
-fn table() -> Result<Connection, Failure> {
-    let database = Connection::open_in_memory()?;
-    database.execute_batch("CREATE TABLE customers (id INTEGER PRIMARY KEY, name, phone, tier)")?;
-    Ok(database)
+    let layer = FieldEncryptionLayer::new(cipher)?;
+    for database in [&bare, &layered] {
+        database.execute_batch("CREATE TABLE customers (id INTEGER PRIMARY KEY, name, phone, tier)")?;
+    }
+    let servers: [SocketAddr; 2] = [serve(service(bare))?, serve(service(layered).layer(layer))?];
+    post_and_get(name, servers, ["customer", "/customers/1"])
 }
 
 #[derive(Serialize, Deserialize)]

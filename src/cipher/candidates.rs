@@ -1,6 +1,5 @@
 //! What lookups by truncated indexes find: candidates, of which those that do not match are left out.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
@@ -32,7 +31,7 @@ impl FieldCipher {
         document: &[u8],
         is_error: bool,
     ) -> Result<SecretBuffer, Error> {
-        let mut check = Check { decryption: Decryption::new(Cow::Borrowed(self)), wanted, found: Vec::new() };
+        let mut check = Check { decryption: Decryption::new(self.lent()), wanted, found: Vec::new() };
         let mut document = check.read(self, document)?;
         let found = check.found;
         if is_error && found.is_empty() {

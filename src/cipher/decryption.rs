@@ -1,12 +1,11 @@
 //! The way out: tokens become values.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::field_cipher::{FieldCipher, shared_policy};
+use super::cipher_ref::CipherRef;
 use super::record_binding::{Owner, Records, is_young};
 use crate::audit::AuditKind;
 use crate::crypto::data_key::DataKey;
@@ -23,8 +22,7 @@ use crate::timestamp::Timestamp;
 /// Decrypts the values of documents or rows, each with the keys of its start, or later ones where those do not do.
 #[derive(Debug)]
 pub(super) struct Decryption<'c> {
-    /// Lent for one document, or held for those that come in chunks.
-    pub(super) cipher: Cow<'c, FieldCipher>,
+    pub(super) cipher: CipherRef<'c>,
     keys: HeldKeys,
     term: Term,
     pub(super) tokens: TokenDecryptor,
@@ -69,8 +67,8 @@ struct Failure {
 }
 
 impl<'c> Decryption<'c> {
-    pub(super) fn new(cipher: Cow<'c, FieldCipher>) -> Self {
-        let keys = keys_of(&cipher);
+    pub(super) fn new(cipher: CipherRef<'c>) -> Self {
+        let keys = cipher.keys_now();
         let term = cipher.keys().term(&keys);
         let records = cipher.records(false);
         let decrypted = Tally::new(cipher.meters(), Counted::Decrypted);
@@ -94,11 +92,6 @@ impl<'c> Decryption<'c> {
     pub(super) fn for_single_values(mut self) -> Self {
         self.records.set_single();
         self
-    }
-
-    /// The policy, for as long as the cipher is lent.
-    pub(super) fn lent_policy(&self) -> Cow<'c, Arc<Policy>> {
-        shared_policy(&self.cipher)
     }
 
     pub(super) fn policy(&self) -> &Arc<Policy> {
@@ -218,7 +211,7 @@ impl<'c> Decryption<'c> {
     /// Takes the keys anew where a document or a row ends, so that what goes on for hours sees keys come and go.
     pub(super) fn renew(&mut self) {
         if self.term.is_over() {
-            self.keys = keys_of(&self.cipher);
+            self.keys = self.cipher.keys_now();
             self.term = self.cipher.keys().term(&self.keys);
         }
     }
@@ -251,16 +244,10 @@ pub(super) fn count<T: PartialEq>(counts: &mut Vec<(T, u64)>, what: T) {
     }
 }
 
-/// Takes the keys in force.
-fn keys_of(cipher: &Cow<'_, FieldCipher>) -> HeldKeys {
-    let keys = cipher.keys().current();
-    if matches!(cipher, Cow::Owned(_)) { keys.for_long() } else { keys }
-}
-
 /// A key that came after `keys` were taken is looked for among those in force.
-fn key_for<'k>(id: KeyId, keys: &'k mut HeldKeys, cipher: &Cow<'_, FieldCipher>) -> Result<&'k DataKey, Error> {
+fn key_for<'k>(id: KeyId, keys: &'k mut HeldKeys, cipher: &CipherRef<'_>) -> Result<&'k DataKey, Error> {
     if keys.for_decryption(id).is_err() {
-        *keys = keys_of(cipher);
+        *keys = cipher.keys_now();
     }
     keys.for_decryption(id).map(|key| &**key)
 }

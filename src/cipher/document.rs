@@ -1,7 +1,5 @@
 //! Documents: whole or in chunks, by lines, as patches, and as searches.
 
-use std::borrow::Cow;
-
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
@@ -18,7 +16,7 @@ impl FieldCipher {
     /// [`ErrorKind`](crate::ErrorKind)`::Malformed`, `TooLarge` (a value over 1 MiB), `TokenSubmitted`,
     /// `KeyUnavailable` (no primary key) and `Randomness`.
     pub fn encrypt_json(&self, document: &[u8]) -> Result<Vec<u8>, Error> {
-        Stream::encrypting(Encryption::new(Cow::Borrowed(self)), Framing::Single).run(document)
+        Stream::encrypting(Encryption::new(self.lent()), Framing::Single).run(document)
     }
 
     /// Decrypts the tagged values of a JSON document. Every other byte stays as it is.
@@ -27,7 +25,7 @@ impl FieldCipher {
     ///
     /// [`ErrorKind`](crate::ErrorKind)`::Malformed`, `Decryption`, `NotEncrypted` and `KeyUnavailable`.
     pub fn decrypt_json(&self, document: &[u8]) -> Result<Vec<u8>, Error> {
-        Stream::decrypting(Decryption::new(Cow::Borrowed(self)), Framing::Single).run(document)
+        Stream::decrypting(Decryption::new(self.lent()), Framing::Single).run(document)
     }
 
     /// Encrypts a JSON document that comes in chunks.
@@ -61,7 +59,7 @@ impl FieldCipher {
     ///
     /// As [`encrypt_json`](Self::encrypt_json), and [`ErrorKind::Refused`](crate::ErrorKind::Refused).
     pub fn encrypt_merge_patch(&self, patch: &[u8]) -> Result<Vec<u8>, Error> {
-        let encryption = Encryption::new(Cow::Borrowed(self)).for_merge_patch();
+        let encryption = Encryption::new(self.lent()).for_merge_patch();
         Stream::encrypting(encryption, Framing::Single).run(patch)
     }
 
@@ -97,7 +95,7 @@ impl FieldCipher {
     /// As [`encrypt_json`](Self::encrypt_json), and [`ErrorKind::Refused`](crate::ErrorKind::Refused) for a tagged field
     /// without an index or with a truncated one, for a blind index that is sent, and for a value without a normal form.
     pub fn encrypt_search(&self, search: &[u8]) -> Result<Vec<u8>, Error> {
-        let encryption = Encryption::new(Cow::Borrowed(self)).for_search(Wanted::default());
+        let encryption = Encryption::new(self.lent()).for_search(Wanted::default());
         Stream::encrypting(encryption, Framing::Single).run(search)
     }
 
@@ -129,12 +127,12 @@ impl FieldCipher {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn encrypt_json_patch(&self, patch: &[u8]) -> Result<Vec<u8>, Error> {
-        Encryption::new(Cow::Borrowed(self)).json_patch(patch, usize::MAX)
+        Encryption::new(self.lent()).json_patch(patch, usize::MAX)
     }
 
     /// The same, but fails with [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) where that would be longer.
     #[cfg(feature = "layer")]
     pub(crate) fn encrypt_json_patch_within(&self, patch: &[u8], longest_out: usize) -> Result<Vec<u8>, Error> {
-        Encryption::new(Cow::Borrowed(self)).json_patch(patch, longest_out)
+        Encryption::new(self.lent()).json_patch(patch, longest_out)
     }
 }

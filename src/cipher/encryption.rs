@@ -1,18 +1,14 @@
 //! The way in: values become tokens.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
-use super::field_cipher::{FieldCipher, shared_policy};
+use super::cipher_ref::CipherRef;
 use super::parts::Objects;
 use super::record_binding::Records;
 use super::strictness;
 use super::wanted::Wanted;
-use crate::audit::AuditKind;
 use crate::crypto::padding::LONGEST_VALUE;
-use crate::crypto::token::{self, SHORTEST_TEXT, TEXT_MARK};
+use crate::crypto::token::{self, SHORTEST_TEXT};
 use crate::crypto::token_encryptor::TokenEncryptor;
 use crate::crypto::token_search::{self, Reach};
 use crate::error::{Error, ErrorKind};
@@ -20,13 +16,12 @@ use crate::json::{self, Cut, Longest, Member, Place, Sibling, Visitor};
 use crate::keys::{PrimaryKey, Term};
 use crate::metrics::{Counted, Tally};
 use crate::policy::{FieldIndex, Policy};
-use crate::text::{SHORTEST_MATCH, is_masked};
+use crate::text::SHORTEST_MATCH;
 
 /// Encrypts the values of documents or rows, each under the primary key of the moment of its first.
 #[derive(Debug)]
 pub(super) struct Encryption<'c> {
-    /// Lent for one document, or held for those that come in chunks.
-    cipher: Cow<'c, FieldCipher>,
+    cipher: CipherRef<'c>,
     /// Made with the first value, under the primary key of that moment.
     tokens: Option<(TokenEncryptor<PrimaryKey>, Term)>,
     kind: Kind,
@@ -61,7 +56,7 @@ enum Kind {
 }
 
 impl<'c> Encryption<'c> {
-    pub(super) fn new(cipher: Cow<'c, FieldCipher>) -> Self {
+    pub(super) fn new(cipher: CipherRef<'c>) -> Self {
         let records = cipher.records(true);
         let encrypted = Tally::new(cipher.meters(), Counted::Encrypted);
         Self {
@@ -126,13 +121,8 @@ impl<'c> Encryption<'c> {
         }
     }
 
-    pub(super) fn cipher(&self) -> &FieldCipher {
+    pub(super) fn cipher(&self) -> &CipherRef<'c> {
         &self.cipher
-    }
-
-    /// The policy, for as long as the cipher is lent.
-    pub(super) fn lent_policy(&self) -> Cow<'c, Arc<Policy>> {
-        shared_policy(&self.cipher)
     }
 
     pub(super) fn policy(&self) -> &Arc<Policy> {
@@ -155,14 +145,13 @@ impl<'c> Encryption<'c> {
         let (tokens, _) = if let Some(tokens) = tokens {
             tokens
         } else {
-            let keys = cipher.keys().current_for_encryption()?;
-            let keys = if matches!(cipher, Cow::Owned(_)) { keys.for_long() } else { keys };
+            let keys = cipher.keys_for_encryption()?;
             let term = cipher.keys().term(&keys);
             let encryptor = TokenEncryptor::new(keys.into_primary()?, cipher.policy().fresh_prefix_per_field());
             tokens.insert((encryptor, term))
         };
         let policy = cipher.policy();
-        let minimum = policy.field(field).minimum();
+        let minimum = policy.minimum(field);
         let place = if let Some(binding) = policy.record_binding() {
             let is_bound = records.to_bind_to(binding, policy.field(field).name())?.is_some();
             if !is_bound && !cipher.opens_unbound(tokens.key_id(), binding) {
@@ -190,20 +179,6 @@ impl<'c> Encryption<'c> {
         self.tokens.take_if(|(_, term)| term.is_over());
     }
 
-    /// Refuses a value that was masked for who sends it: it would overwrite the real one.
-    fn refuse_masked(&self, field: FieldIndex, value: &[u8]) -> Result<(), Error> {
-        let mut text = Zeroizing::new(Vec::with_capacity(value.len()));
-        if json::unescape(value, &mut text) && str::from_utf8(&text).is_ok_and(is_masked) {
-            let field = self.cipher.policy().field(field).name();
-            let message = format!(
-                "field `{field}` holds a masked value, which would overwrite the real one: send what changes alone, as a \
-                 patch (`PATCH` with `application/merge-patch+json`)"
-            );
-            return Err(Error::new(ErrorKind::Refused, message));
-        }
-        Ok(())
-    }
-
     /// Whether a `null` stands for a value that a JSON Patch removes. Nothing is written for that; before every other value
     /// there is the operation that it stands in.
     fn is_removal(&self, out: &[u8]) -> bool {
@@ -228,34 +203,16 @@ impl<'c> Encryption<'c> {
         let canonical = self.validated(field, value)?;
         let value = canonical.as_ref().map_or(value, |canonical| &canonical[..]);
         self.note_part(field, value)?;
+        self.write_token(field, value, out)?;
+        self.write_index(field, value, out)
+    }
+
+    fn write_token(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let token = self.encrypt(field, value)?;
         out.push(b'"');
         token::write_text(token, out);
         out.push(b'"');
-        self.write_index(field, value, out)
-    }
-
-    /// Refuses a value that is a token by its syntax alone. To pass it on, or to encrypt it once more, would let
-    /// whoever holds stolen tokens have them opened, or would hide a component that encrypts twice.
-    pub(super) fn refuse_token(&self, field: FieldIndex, value: &[u8]) -> Result<(), Error> {
-        let Some(text) = value.strip_prefix(b"\"") else { return Ok(()) };
-        let text = &text[..text.len() - 1];
-        // No escape makes a text shorter than what it stands for.
-        if text.len() < SHORTEST_TEXT {
-            return Ok(());
-        }
-        let key_id = if memchr::memchr(b'\\', text).is_some() {
-            let mut unescaped = Zeroizing::new(Vec::with_capacity(text.len()));
-            json::unescape(text, &mut unescaped).then(|| token::recognize(&unescaped)).flatten()
-        } else if text.starts_with(TEXT_MARK.as_bytes()) {
-            token::recognize(text)
-        } else {
-            None
-        };
-        let Some(key_id) = key_id else { return Ok(()) };
-        self.cipher.record(AuditKind::TokenSubmitted, field, Some(key_id));
-        let field = self.cipher.policy().field(field).name();
-        Err(Error::new(ErrorKind::TokenSubmitted, format!("field `{field}` holds an encrypted token, not a value")))
+        Ok(())
     }
 }
 
@@ -263,6 +220,10 @@ impl Visitor for Encryption<'_> {
     fn value(&mut self, field: FieldIndex, value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.cipher.coverage().note(field);
         let policy = self.cipher.policy();
+        // Most values of most documents.
+        if self.kind == Kind::Whole && policy.only_encrypts(field) && value != b"null" && !self.cipher.masks() {
+            return self.write_token(field, value, out);
+        }
         if let Some(indexed) = policy.indexed_by(field) {
             let (index, field) = (policy.place_name(field), policy.field(indexed).name());
             let message = format!("`{index}` is made from `{field}`, and cannot be sent");

@@ -1,6 +1,5 @@
 //! The engine that applications hold.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -297,11 +296,6 @@ impl FieldCipher {
         &self.0.policy
     }
 
-    /// The cipher, for what outlives this borrow of it.
-    pub(super) fn held(&self) -> Cow<'static, Self> {
-        Cow::Owned(self.clone())
-    }
-
     pub(crate) fn keys(&self) -> &Keys {
         &self.0.keys
     }
@@ -361,14 +355,6 @@ impl FieldCipher {
         self.0.meters.event(kind, "", count);
         let event = AuditEvent::new(kind, self.policy().collection(), "", self.who(), None, count);
         self.0.audit.record(&AuditEvent { path: Some(path), looks_like: Some(looks_like), ..event });
-    }
-}
-
-/// The policy of a cipher that is lent or held.
-pub(super) fn shared_policy<'c>(cipher: &Cow<'c, FieldCipher>) -> Cow<'c, Arc<Policy>> {
-    match cipher {
-        Cow::Borrowed(cipher) => Cow::Borrowed(cipher.shared_policy()),
-        Cow::Owned(cipher) => Cow::Owned(Arc::clone(cipher.shared_policy())),
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "layer")]
 mod candidates;
+mod cipher_ref;
 mod compound_index;
 mod decoys;
 mod decryption;
@@ -20,6 +21,7 @@ mod parts;
 mod precautions;
 mod record;
 mod record_binding;
+mod refusal;
 mod scope;
 mod sealed;
 mod stream;

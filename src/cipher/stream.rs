@@ -112,14 +112,14 @@ enum Direction<'c> {
 
 impl<'c> Stream<'c> {
     pub(super) fn encrypting(encryption: Encryption<'c>, framing: Framing) -> Self {
-        let policy = encryption.lent_policy();
+        let policy = encryption.cipher().policy_ref();
         let transformer = Transformer::new(policy.automaton(), Flow::Inward, framing, LONGEST_VALUE);
         let transformer = transformer.with_trail(Trail::of(&policy));
         Self { policy, transformer, direction: Direction::Encrypt(encryption) }
     }
 
     pub(super) fn decrypting(decryption: Decryption<'c>, framing: Framing) -> Self {
-        let policy = decryption.lent_policy();
+        let policy = decryption.cipher.policy_ref();
         let transformer = Transformer::new(policy.automaton(), Flow::Outward, framing, LONGEST_TOKEN);
         Self { policy, transformer, direction: Direction::Decrypt(decryption) }
     }

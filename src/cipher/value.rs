@@ -1,10 +1,9 @@
 //! Single values, for columns or messages of one's own.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cipher_ref::CipherRef;
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
@@ -38,7 +37,7 @@ impl FieldCipher {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn encrypt_value<T: Serialize + ?Sized>(&self, field: &str, value: &T) -> Result<String, Error> {
-        Encryptor::new(Cow::Borrowed(self)).encrypt(field, value)
+        Encryptor::new(self.lent()).encrypt(field, value)
     }
 
     /// Encrypts one value of `field` and returns the token in binary form, a quarter shorter.
@@ -47,7 +46,7 @@ impl FieldCipher {
     ///
     /// As [`encrypt_value`](Self::encrypt_value).
     pub fn encrypt_value_to_bytes<T: Serialize + ?Sized>(&self, field: &str, value: &T) -> Result<Vec<u8>, Error> {
-        Encryptor::new(Cow::Borrowed(self)).encrypt_to_bytes(field, value)
+        Encryptor::new(self.lent()).encrypt_to_bytes(field, value)
     }
 
     /// Decrypts one token of `field`, in text or binary form.
@@ -57,7 +56,7 @@ impl FieldCipher {
     /// [`ErrorKind`]`::Decryption`, `KeyUnavailable`, and `InvalidValue` where the policy has no such field or the value
     /// is not a `T`.
     pub fn decrypt_value<T: DeserializeOwned>(&self, field: &str, token: impl AsRef<[u8]>) -> Result<T, Error> {
-        Decryptor::new(Cow::Borrowed(self)).decrypt(field, token.as_ref())
+        Decryptor::new(self.lent()).decrypt(field, token.as_ref())
     }
 
     /// Decrypts one token, and tells the audit.
@@ -149,7 +148,7 @@ struct Encryptor<'c> {
 }
 
 impl<'c> Encryptor<'c> {
-    fn new(cipher: Cow<'c, FieldCipher>) -> Self {
+    fn new(cipher: CipherRef<'c>) -> Self {
         Self { encryption: Encryption::new(cipher).for_single_values(), text: SecretBuffer::default() }
     }
 
@@ -181,7 +180,7 @@ struct Decryptor<'c> {
 }
 
 impl<'c> Decryptor<'c> {
-    fn new(cipher: Cow<'c, FieldCipher>) -> Self {
+    fn new(cipher: CipherRef<'c>) -> Self {
         Self { decryption: Decryption::new(cipher).for_single_values() }
     }
 

@@ -256,6 +256,11 @@ impl Field {
     pub(crate) fn encrypts_null(&self) -> bool {
         self.encrypt_null
     }
+
+    /// Whether its values are neither checked nor looked up.
+    pub(super) fn is_only_encrypted(&self) -> bool {
+        self.validation.is_none() && self.index.is_none()
+    }
 }
 
 /// A name and a tag are a field with nothing else to say.

@@ -52,6 +52,15 @@ pub(super) struct Checked {
     pub(super) parts: Vec<Vec<FieldIndex>>,
     /// Where untagged personal data is not looked for.
     pub(super) exceptions: Option<Arc<Automaton>>,
+    /// What is asked of each field for every value. It stands close together here: fields take a few cache lines each.
+    pub(super) briefs: Box<[Brief]>,
+}
+
+/// What is asked of a field for every value.
+#[derive(Debug)]
+pub(super) struct Brief {
+    pub(super) minimum: usize,
+    pub(super) is_only_encrypted: bool,
 }
 
 /// Checks a policy and compiles its paths.
@@ -153,7 +162,12 @@ pub(super) fn check(
     }
     let exceptions = strict.map_or(Ok(None), Strict::check);
     let exceptions = exceptions.map_err(|message| Fault { place: Place::Collection, message })?;
-    Ok(Checked { automaton, called, indexed, parts, exceptions })
+    let briefs = (0..).map(FieldIndex).zip(fields).map(|(index, field)| Brief {
+        minimum: field.minimum(),
+        is_only_encrypted: field.is_only_encrypted() && !parts.iter().flatten().any(|part| *part == index),
+    });
+    let briefs = briefs.collect();
+    Ok(Checked { automaton, called, indexed, parts, exceptions, briefs })
 }
 
 /// Adds what query parameters call the fields beside their names.

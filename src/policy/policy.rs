@@ -95,6 +95,18 @@ impl Policy {
         &self.fields[usize::from(index.0)]
     }
 
+    /// The least length, in bytes, that values of `field` are padded to.
+    #[inline]
+    pub(crate) fn minimum(&self, field: FieldIndex) -> usize {
+        self.checked.briefs[usize::from(field.0)].minimum
+    }
+
+    /// Whether the values at `index` are those of a field, and nothing is done with them than to encrypt them.
+    #[inline]
+    pub(crate) fn only_encrypts(&self, index: FieldIndex) -> bool {
+        self.checked.briefs.get(usize::from(index.0)).is_some_and(|brief| brief.is_only_encrypted)
+    }
+
     /// Returns the field whose blind index stands at `index`, where that is a place of one; of several fields the first.
     pub(crate) fn indexed_by(&self, index: FieldIndex) -> Option<FieldIndex> {
         let sibling = usize::from(index.0).checked_sub(self.fields.len())?;
