@@ -25,14 +25,15 @@ use crate::error::Error;
 pub struct SecretKey(Box<[u8; 32]>);
 
 impl SecretKey {
-    /// Draws a key from the operating system's generator.
+    /// Draws a key from the operating system's generator, hedged with the moment: one that repeats, as after a snapshot was
+    /// restored, makes no key twice as soon as the clock has moved.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Randomness`](crate::ErrorKind::Randomness) where the generator fails; there is no fall-back.
     pub fn generate() -> Result<Self, Error> {
         let mut key = Self(Box::new([0; 32]));
-        random::fill_from_system(&mut key.0[..])?;
+        random::fill(&mut key.0[..])?;
         Ok(key)
     }
 

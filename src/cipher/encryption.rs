@@ -23,7 +23,7 @@ use crate::text::SHORTEST_MATCH;
 pub(super) struct Encryption<'c> {
     cipher: CipherRef<'c>,
     /// Made with the first value, under the primary key of that moment.
-    tokens: Option<(TokenEncryptor<PrimaryKey>, Term)>,
+    pub(super) tokens: Option<(TokenEncryptor<PrimaryKey>, Term)>,
     kind: Kind,
     /// Whether a merge patch may be stored as it is.
     is_whole_patch: bool,
@@ -361,7 +361,7 @@ impl Visitor for Encryption<'_> {
         self.present.clear();
         self.renew();
         if let Some((tokens, _)) = &mut self.tokens {
-            tokens.end_document();
+            tokens.end_prefix();
         }
         Ok(())
     }

@@ -126,6 +126,7 @@ impl<'c> Stream<'c> {
 
     fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>, longest_out: usize) -> Result<usize, Error> {
         self.direction.check_term()?;
+        self.direction.end_prefix();
         self.transformer.feed(self.policy.automaton(), &mut self.direction, chunk, out, longest_out)
     }
 
@@ -152,6 +153,15 @@ impl<'c> Stream<'c> {
 }
 
 impl Direction<'_> {
+    /// Has the values of another chunk stand under another nonce prefix than those before. While a document waits for its
+    /// next chunk, the process may fork and the machine may be cloned: both then go on with one prefix and one state of the
+    /// generator, and with chunks that differ. What they do with a chunk that both have is the same.
+    fn end_prefix(&mut self) {
+        if let Self::Encrypt(Encryption { tokens: Some((tokens, _)), .. }) = self {
+            tokens.end_prefix();
+        }
+    }
+
     fn check_term(&self) -> Result<(), Error> {
         match self {
             Self::Encrypt(encryption) => encryption.check_term(),
@@ -270,5 +280,39 @@ impl Visitor for Direction<'_> {
             Self::Encrypt(encryption) => encryption.end_document(),
             Self::Decrypt(decryption) => decryption.end_document(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::crypto::repeated::{Clock, Machine};
+    use crate::keys::{DataKey, Keys, SecretKey};
+    use crate::{FieldCipher, Policy, Tag};
+
+    /// The texts of the tokens of two fields.
+    fn tokens(document: &[u8]) -> [String; 2] {
+        let document: serde_json::Value = serde_json::from_slice(document).unwrap();
+        ["name", "phone"].map(|field| document[field].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_machine_that_is_cloned_in_the_midst_of_a_document_repeats_no_nonce_in_the_chunks_that_follow() {
+        let policy = Policy::new("customers", [("name", Tag::Name), ("phone", Tag::Phone)]);
+        let key = DataKey::dangerous_test_key(&SecretKey::from_bytes(&[7; 32]));
+        let cipher = FieldCipher::new(policy.unwrap(), Keys::from_data_key(key));
+        let snapshot = Machine::new(Clock::Restored(0));
+        let stored = [r#""+65 9123 4567"}"#, r#""+65 8234 5678"}"#].map(|rest| {
+            let (mut machine, mut stream, mut stored) = (snapshot.clone(), cipher.json_encryptor(), Vec::new());
+            machine.run(|| stream.feed(br#"{"name":"Tan Wei Ming","phone":"#, &mut stored)).unwrap();
+            machine.wait(u64::from(rest.contains("8234")));
+            machine.run(|| stream.feed(rest.as_bytes(), &mut stored)).unwrap();
+            tokens(&stored)
+        });
+        let [[name, phone], [same_name, other_phone]] = stored;
+        assert_eq!(name, same_name, "up to there, the two are one");
+        // The mark and the header, and then 12 bytes of the nonce.
+        let prefix = 16..32;
+        assert_ne!(phone[prefix.clone()], other_phone[prefix.clone()]);
+        assert_ne!(name[prefix.clone()], phone[prefix]);
     }
 }

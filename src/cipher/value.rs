@@ -82,6 +82,9 @@ impl FieldCipher {
 
 /// Encrypts the values of one row.
 ///
+/// They share a nonce prefix for as long as it is kept: let none outlive a `fork` of the process or a snapshot of the machine,
+/// after which two could go on with [one nonce](crate::docs::randomness).
+///
 /// # Example
 ///
 /// ```

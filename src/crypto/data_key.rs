@@ -1,9 +1,6 @@
 //! A data key and what is derived from it.
 
-use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes256Enc, Block};
@@ -127,7 +124,7 @@ impl DataKey {
     pub(crate) fn draw_prefix(&self) -> Result<[u8; PREFIX_LENGTH], Error> {
         let mut system = [0; 16];
         random::fill_from_system(&mut system)?;
-        Ok(self.hedged_prefix(system, &moment()))
+        Ok(self.hedged_prefix(system, &random::moment()))
     }
 
     fn hedged_prefix(&self, system: [u8; 16], moment: &[u8; 16]) -> [u8; PREFIX_LENGTH] {
@@ -177,30 +174,6 @@ impl fmt::Debug for DataKey {
     }
 }
 
-/// How many moments one thread tells apart before its numbers run into those of the next.
-const MOMENTS_OF_THREAD: u64 = 1 << 40;
-
-thread_local! {
-    /// The number of the next moment. Each thread has a range of its own, so that none waits for another's count.
-    static NEXT: Cell<u64> = {
-        static THREADS: AtomicU64 = AtomicU64::new(0);
-        Cell::new(THREADS.fetch_add(1, Ordering::Relaxed).wrapping_mul(MOMENTS_OF_THREAD))
-    };
-}
-
-/// What tells this moment from any other: nanoseconds of the wall clock, and a counter of the process.
-fn moment() -> [u8; 16] {
-    // A clock before 1970 is wrong, but the hedge only ever adds to the system's generator.
-    let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    let clock = nanoseconds.to_be_bytes();
-    let mut moment = [0; 16];
-    moment[..8].copy_from_slice(&clock[8..]);
-    let number = NEXT.get();
-    NEXT.set(number.wrapping_add(1));
-    moment[8..].copy_from_slice(&number.to_be_bytes());
-    moment
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,8 +182,8 @@ mod tests {
     fn a_repeating_system_generator_still_gives_other_prefixes() {
         let key = DataKey::new(&SecretKey::from_bytes(&[7; 32]));
         let repeated = [0x5a; 16];
-        let first = key.hedged_prefix(repeated, &moment());
-        assert_ne!(first, key.hedged_prefix(repeated, &moment()));
+        let first = key.hedged_prefix(repeated, &random::moment());
+        assert_ne!(first, key.hedged_prefix(repeated, &random::moment()));
         assert_eq!(key.hedged_prefix(repeated, &[1; 16]), key.hedged_prefix(repeated, &[1; 16]));
     }
 

@@ -22,8 +22,8 @@ pub(crate) fn wrap(
 ) -> Result<[u8; WRAPPED_LENGTH], Error> {
     let mut wrapped = [0; WRAPPED_LENGTH];
     let Parts { prefix, suffix, sealed, tag } = Parts::of(&mut wrapped);
-    random::fill_from_system(prefix)?;
-    random::fill_from_system(suffix)?;
+    random::fill(prefix)?;
+    random::fill(suffix)?;
     sealed.copy_from_slice(key.expose_secret());
     *tag = cipher.derive(prefix).encrypt(suffix, associated_data, sealed);
     Ok(wrapped)

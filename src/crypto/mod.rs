@@ -11,6 +11,8 @@ pub(crate) mod key_id;
 pub(crate) mod key_wrap;
 pub(crate) mod padding;
 pub(crate) mod random;
+#[cfg(test)]
+pub(crate) mod repeated;
 pub(crate) mod token;
 pub(crate) mod token_decryptor;
 pub(crate) mod token_encryptor;

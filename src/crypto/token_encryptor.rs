@@ -57,8 +57,9 @@ impl<K: Deref<Target = DataKey>> TokenEncryptor<K> {
         self.key.id()
     }
 
-    /// Ends the document: the next value begins another, which shows no link to this one.
-    pub(crate) fn end_document(&mut self) {
+    /// Has the next value begin under a prefix of its own, which shows no link to those before: where a document ends, and
+    /// where a generator may have been copied.
+    pub(crate) fn end_prefix(&mut self) {
         self.prefix = None;
     }
 
@@ -145,7 +146,7 @@ mod tests {
         let (first, other) = (nonce_of(&mut encryptor), nonce_of(&mut encryptor));
         assert_eq!(first.0, other.0);
         assert_ne!(first.1, other.1);
-        encryptor.end_document();
+        encryptor.end_prefix();
         assert_ne!(first.0, nonce_of(&mut encryptor).0);
     }
 

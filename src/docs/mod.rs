@@ -57,6 +57,9 @@ pub mod comparison {}
 #[doc = include_str!("limits.md")]
 pub mod limits {}
 
+#[doc = include_str!("randomness.md")]
+pub mod randomness {}
+
 #[doc = include_str!("token.md")]
 pub mod token {}
 

@@ -76,7 +76,7 @@ fn create_file(path: &Path, what: &str, bytes: &[u8]) -> Result<File, Error> {
 pub(super) fn replace(path: &Path, what: &str, bytes: &[u8]) -> Result<(), Error> {
     let unwritable = |error| io_fault(what, path, "could not be replaced", error);
     let mut draw = [0; 8];
-    random::fill_from_system(&mut draw)?;
+    random::fill(&mut draw)?;
     let temporary = beside(path, &format!(".{:016x}.tmp", u64::from_be_bytes(draw)));
     let written = create_file(&temporary, what, bytes)?;
     let replaced = keep_owner(path, &written).and_then(|()| fs::rename(&temporary, path));

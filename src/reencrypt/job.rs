@@ -325,7 +325,7 @@ impl EncryptedTable {
 /// A name that no other worker has.
 fn drawn_name() -> Result<String, Error> {
     let mut draw = [0; 8];
-    random::fill_from_system(&mut draw)?;
+    random::fill(&mut draw)?;
     Ok(format!("{}-{:016x}", std::process::id(), u64::from_be_bytes(draw)))
 }
 

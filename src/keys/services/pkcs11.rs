@@ -192,7 +192,7 @@ impl KeyService for Pkcs11Kek {
         let (key, context) = (SecretKey::from_bytes(key.expose_secret()), context.to_bytes());
         Box::pin(self.run(move |session, kek| {
             let mut nonce = [0; NONCE_LENGTH];
-            random::fill_from_system(&mut nonce).map_err(Fault::Ours)?;
+            random::fill(&mut nonce).map_err(Fault::Ours)?;
             let mut used = nonce;
             let sealed = session.encrypt(&cipher(&mut used, &context)?, kek, key.expose_secret())?;
             if used != nonce {
