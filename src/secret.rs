@@ -5,7 +5,7 @@ use std::io;
 #[cfg(feature = "layer")]
 use std::mem;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, Zeroizing, zeroize_stack};
 
 use crate::crypto::random;
 use crate::error::Error;
@@ -75,6 +75,24 @@ impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretKey([REDACTED])")
     }
+}
+
+/// Does `work` and overwrites `ROOM` bytes of what it left on the stack: what cryptography computes with, and where a key
+/// stood before it was moved to its place. What `work` returns must hold no secret but behind a pointer.
+pub(crate) fn on_clean_stack<const ROOM: usize, T>(work: impl FnOnce() -> T) -> T {
+    let done = in_frame_of_its_own(work);
+    zeroize_stack::<ROOM>();
+    done
+}
+
+/// More than to derive all keys from one takes, without optimisation too.
+pub(crate) const DERIVATION: usize = 32 * 1024;
+/// More than one authentication code takes.
+pub(crate) const CODE: usize = 4 * 1024;
+
+#[inline(never)]
+fn in_frame_of_its_own<T>(work: impl FnOnce() -> T) -> T {
+    work()
 }
 
 /// Plaintext that this crate owns: a byte buffer that overwrites what it held when it grows, clears or drops.

@@ -8,6 +8,7 @@ use super::decryption::{Decryption, count};
 use super::field_cipher::FieldCipher;
 use super::index::Lookup;
 use super::lists::{self, Array};
+use super::parts::text_of;
 use super::stream::LONGEST_TOKEN;
 use crate::audit::AuditKind;
 use crate::error::{Error, ErrorKind};
@@ -132,7 +133,7 @@ impl Check<'_> {
             let mut plain = Zeroizing::new(Vec::new());
             // What cannot be read is no match.
             self.decryption.open_value(field, value, &mut plain)?;
-            let text = serde_json::from_slice(&plain).ok().map(Zeroizing::<String>::new);
+            let text = text_of(&plain);
             let matches = text.is_some_and(|text| lookup.matches(&text));
             self.found.push(Found { at: out.len(), field, matches, is_in_array });
         }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 use super::cipher_ref::CipherRef;
+use super::parts::text_of;
 use super::record_binding::{Owner, Records, is_young};
 use crate::audit::AuditKind;
 use crate::crypto::data_key::DataKey;
@@ -329,7 +330,7 @@ impl Decryption<'_> {
                     out.extend_from_slice(b"null");
                     return Ok(());
                 }
-                let text: Option<Zeroizing<String>> = serde_json::from_slice(&plain).ok().map(Zeroizing::new);
+                let text = text_of(&plain);
                 let masked = self.policy().field(field).masked(text.as_deref().map_or("", |text| text));
                 out.extend_from_slice(&serde_json::to_vec(&masked).expect("text can be written as JSON"));
             }
@@ -349,12 +350,12 @@ impl Decryption<'_> {
         let Some(text) = value.strip_prefix(b"\"") else { return self.plaintext(field, value, out) };
         let mut text = &text[..text.len() - 1];
         let mut has_mark = text.starts_with(TEXT_MARK.as_bytes());
-        let mut unescaped = Vec::new();
+        let unescaped;
         // A storage that escapes what needs no escape still stores the same token. What reads as base64 has no escapes.
         if !(has_mark && self.tokens.read(text))
-            && memchr::memchr(b'\\', text).is_some()
-            && json::unescape(text, &mut unescaped)
+            && let Some(spelled) = json::unescaped(text)
         {
+            unescaped = spelled;
             text = &unescaped;
             has_mark = text.starts_with(TEXT_MARK.as_bytes());
             self.tokens.read(text);

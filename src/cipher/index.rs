@@ -1,6 +1,7 @@
 //! Blind indexes: encrypted fields by equal value.
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
@@ -318,8 +319,8 @@ impl Lookup {
     }
 
     fn confirm_with(&self, cipher: &FieldCipher, token: impl AsRef<[u8]>) -> Result<Option<String>, Error> {
-        let value: String = cipher.decrypt_value(self.policy_field().name(), token)?;
-        Ok(self.matches(&value).then_some(value))
+        let mut value = Zeroizing::new(cipher.decrypt_value::<String>(self.policy_field().name(), token)?);
+        Ok(self.matches(&value).then(|| mem::take(&mut *value)))
     }
 
     /// Whether `text` is the value that is looked up, in any spelling.

@@ -1,5 +1,7 @@
 //! Stored values that move: to another key, from plaintext into tokens, or back.
 
+use std::mem;
+
 use memchr::memmem;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -8,6 +10,7 @@ use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
 use super::index_cell::CellValue;
+use super::parts::{json_of, text_of};
 use super::record_binding::Records;
 use crate::crypto::index_key::INDEX_MARK;
 use crate::crypto::key_id::KeyId;
@@ -115,7 +118,7 @@ impl Migration {
     /// Ends a row, and returns what was found in it.
     pub(crate) fn end_row(&mut self) -> Vec<(FieldIndex, Finding)> {
         self.encryption.end_document().expect("a part of a document lacks nothing");
-        std::mem::take(&mut self.findings)
+        mem::take(&mut self.findings)
     }
 
     /// Moves the value of a column that holds `field` alone. Returns what takes its place, or nothing where it stays.
@@ -145,7 +148,7 @@ impl Migration {
             ((Finding::Token(_), Some(value)), Direction::Decrypt) => Ok(Some(column_text(&value))),
             ((Finding::Plaintext, _), Direction::Encrypt) => {
                 let text = std::str::from_utf8(cell).map_err(|_| not_text())?;
-                let value = Zeroizing::new(serde_json::to_vec(text).expect("a text can be written as JSON"));
+                let value = json_of(text);
                 let token = self.encrypt(field, &value, is_binary)?;
                 self.value = CellValue::Known(value);
                 Ok(Some(token))
@@ -156,7 +159,7 @@ impl Migration {
 
     /// Takes what is known of the value of the last cell.
     pub(crate) fn take_value(&mut self) -> CellValue {
-        std::mem::replace(&mut self.value, CellValue::Unknown)
+        mem::replace(&mut self.value, CellValue::Unknown)
     }
 
     /// Moves the tagged values of a document. Returns the document that takes its place, or nothing where it stays.
@@ -348,8 +351,8 @@ impl Migration {
 /// What a column held before its value was encrypted: the text of a string, and the JSON text of anything else.
 fn column_text(value: &[u8]) -> Zeroizing<Vec<u8>> {
     let raw: Option<&RawValue> = serde_json::from_slice(value).ok();
-    let text: Option<String> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    Zeroizing::new(text.map_or_else(|| value.to_vec(), String::into_bytes))
+    let text = raw.and_then(|raw| text_of(raw.get().as_bytes()));
+    Zeroizing::new(text.map_or_else(|| value.to_vec(), |mut text| mem::take(&mut *text).into_bytes()))
 }
 
 fn not_text() -> Error {

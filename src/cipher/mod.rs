@@ -26,6 +26,7 @@ mod scope;
 mod sealed;
 mod stream;
 mod strictness;
+mod text_value;
 mod validation;
 mod value;
 mod wanted;

@@ -89,8 +89,16 @@ impl Encryption<'_> {
     }
 }
 
+/// Writes `text` as JSON, in a buffer that never moves.
+pub(super) fn json_of(text: &str) -> Zeroizing<Vec<u8>> {
+    const LONGEST_ESCAPE: usize = 6;
+    let mut json = Zeroizing::new(Vec::with_capacity(2 + LONGEST_ESCAPE * text.len()));
+    serde_json::to_writer(&mut *json, text).expect("text can be written as JSON");
+    json
+}
+
 /// The text that `value` stands for in JSON, where it is one.
-fn text_of(value: &[u8]) -> Option<Zeroizing<String>> {
+pub(super) fn text_of(value: &[u8]) -> Option<Zeroizing<String>> {
     let mut unescaped = Zeroizing::new(Vec::with_capacity(value.len()));
     let text = value.strip_prefix(b"\"").map(|text| &text[..text.len() - 1])?;
     let is_text = json::unescape(text, &mut unescaped);

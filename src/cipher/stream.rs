@@ -94,6 +94,12 @@ impl JsonStream {
     pub(crate) fn room_for(&self, length: usize) -> usize {
         self.0.room_for(length)
     }
+
+    /// How much the next chunk of so many bytes can write of what is decrypted: what is carried over ends in it.
+    #[cfg(feature = "layer")]
+    pub(crate) fn secret_room_for(&self, length: usize) -> usize {
+        self.0.secret_room_for(length)
+    }
 }
 
 /// One document, or several, by a cipher that is lent or held.
@@ -140,6 +146,14 @@ impl<'c> Stream<'c> {
             // A token is about three times as long as a short value.
             Direction::Encrypt(_) => length * 2 + 256,
             Direction::Decrypt(_) => length,
+        }
+    }
+
+    #[cfg(feature = "layer")]
+    fn secret_room_for(&self, length: usize) -> usize {
+        match self.direction {
+            Direction::Encrypt(_) => 0,
+            Direction::Decrypt(_) => self.transformer.held_length() + length,
         }
     }
 

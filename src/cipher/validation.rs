@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use super::encryption::Encryption;
+use super::parts::json_of;
 use crate::error::{Error, ErrorKind};
 use crate::json;
 use crate::policy::FieldIndex;
@@ -35,7 +36,7 @@ impl Encryption<'_> {
             _ => None,
         };
         self.note_present(field);
-        Ok(canonical.map(|text| Zeroizing::new(serde_json::to_vec(&*text).expect("text can be written as JSON"))))
+        Ok(canonical.map(|text| json_of(&text)))
     }
 
     /// Fails where a document that ends did not hold what each must.

@@ -7,6 +7,7 @@ use super::cipher_ref::CipherRef;
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 use super::field_cipher::FieldCipher;
+use super::text_value;
 #[cfg(feature = "layer")]
 use crate::audit::AuditKind;
 use crate::crypto::token;
@@ -192,8 +193,9 @@ impl<'c> Decryptor<'c> {
         self.decryption.renew();
         let value = self.decryption.decrypt(index, token)?;
         // The cause would quote the value.
-        serde_json::from_slice(value)
-            .map_err(|_| Error::new(ErrorKind::InvalidValue, format!("field `{field}` holds a value of another type")))
+        text_value::read(value).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidValue, format!("field `{field}` holds a value of another type"))
+        })
     }
 }
 

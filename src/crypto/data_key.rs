@@ -14,7 +14,7 @@ use super::key_id::KeyId;
 use super::random;
 use super::xaes::{PREFIX_LENGTH, SUFFIX_LENGTH, Xaes256Gcm};
 use crate::error::Error;
-use crate::secret::SecretKey;
+use crate::secret::{DERIVATION, SecretKey, on_clean_stack};
 
 /// A data key that is ready to encrypt and decrypt fields.
 ///
@@ -32,21 +32,30 @@ use crate::secret::SecretKey;
 /// ```
 pub struct DataKey {
     commitment: [u8; 32],
+    /// In one place, so that no copy stays behind where this is moved.
+    working: Box<Working>,
+    /// Whether anybody could guess it, and nobody said that this is meant.
+    #[cfg_attr(not(feature = "layer"), expect(dead_code, reason = "the layer refuses it"))]
+    is_placeholder: bool,
+}
+
+struct Working {
     xaes: Xaes256Gcm,
     hedge: Aes256Enc,
     decoy: Aes256Enc,
     index: IndexKey,
     /// Wraps the keys of data subjects.
     wrap: Xaes256Gcm,
-    /// Whether anybody could guess it, and nobody said that this is meant.
-    #[cfg_attr(not(feature = "layer"), expect(dead_code, reason = "the layer refuses it"))]
-    is_placeholder: bool,
 }
 
 impl DataKey {
     /// Derives the working keys from `secret`.
     #[must_use]
     pub fn new(secret: &SecretKey) -> Self {
+        on_clean_stack::<DERIVATION, _>(|| Self::derived_from(secret))
+    }
+
+    fn derived_from(secret: &SecretKey) -> Self {
         let derivation = Hkdf::<Sha256>::new(Some(b"fieldseal/v1/data-key"), secret.expose_secret());
         let expand = |label: &str| {
             let mut key = Zeroizing::new([0; 32]);
@@ -54,15 +63,14 @@ impl DataKey {
             key
         };
         let commitment = *expand("fieldseal/v1/commit");
-        Self {
-            commitment,
+        let working = Working {
             index: IndexKey::new(secret, commitment[0]),
             xaes: Xaes256Gcm::new(&expand("fieldseal/v1/xaes-256-gcm")),
             hedge: Aes256Enc::new((&*expand("fieldseal/v1/nonce-hedge")).into()),
             decoy: Aes256Enc::new((&*expand("fieldseal/v1/decoy")).into()),
             wrap: Xaes256Gcm::new(&expand("fieldseal/v1/wrap-subject")),
-            is_placeholder: secret.is_placeholder(),
-        }
+        };
+        Self { commitment, working: Box::new(working), is_placeholder: secret.is_placeholder() }
     }
 
     /// The same for a key that is written down in some source code, such as 32 equal bytes. Whoever reads that decrypts
@@ -104,16 +112,16 @@ impl DataKey {
     }
 
     pub(crate) fn index(&self) -> &IndexKey {
-        &self.index
+        &self.working.index
     }
 
     pub(crate) fn xaes(&self) -> &Xaes256Gcm {
-        &self.xaes
+        &self.working.xaes
     }
 
     /// Returns the cipher that wraps the keys of data subjects.
     pub(crate) fn wrap(&self) -> &Xaes256Gcm {
-        &self.wrap
+        &self.working.wrap
     }
 
     /// Draws the nonce prefix of one document.
@@ -130,7 +138,7 @@ impl DataKey {
     fn hedged_prefix(&self, system: [u8; 16], moment: &[u8; 16]) -> [u8; PREFIX_LENGTH] {
         let mut block = Block::from(system);
         block.iter_mut().zip(moment).for_each(|(byte, moment)| *byte ^= moment);
-        self.hedge.encrypt_block(&mut block);
+        self.working.hedge.encrypt_block(&mut block);
         *block.first_chunk().expect("a block has 16 bytes")
     }
 }
@@ -163,7 +171,7 @@ impl DataKey {
         let (of_prefix, drawn) = block.split_at_mut(BLOCK_LENGTH - DRAWN);
         of_prefix.copy_from_slice(&prefix[PREFIX_LENGTH - of_prefix.len()..]);
         drawn.copy_from_slice(&suffix[..DRAWN]);
-        self.decoy.encrypt_block(&mut block);
+        self.working.decoy.encrypt_block(&mut block);
         *block.first_chunk().expect("a block has 16 bytes")
     }
 }

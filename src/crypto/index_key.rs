@@ -7,7 +7,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::associated_data::{length_prefix, write_part};
-use crate::secret::SecretKey;
+use crate::secret::{CODE, DERIVATION, SecretKey, on_clean_stack};
 
 /// What every blind index in text form begins with.
 pub(crate) const INDEX_MARK: &str = "fi1.";
@@ -49,9 +49,11 @@ impl IndexKey {
             write_part(part.as_bytes(), &mut info);
         }
         info.extend_from_slice(&bits.to_be_bytes());
-        let mut key = Zeroizing::new([0; 32]);
-        self.derivation.expand(&info, &mut key[..]).expect("32 bytes are within HKDF-SHA-256's 8,160");
-        let mac = Hmac::new_from_slice(&key[..]).expect("HMAC takes keys of any length");
+        let mac = on_clean_stack::<DERIVATION, _>(|| {
+            let mut key = Zeroizing::new([0; 32]);
+            self.derivation.expand(&info, &mut key[..]).expect("32 bytes are within HKDF-SHA-256's 8,160");
+            Box::new(Hmac::new_from_slice(&key[..]).expect("HMAC takes keys of any length"))
+        });
         PlacedIndexKey { generation: self.generation, mac, bits }
     }
 }
@@ -60,7 +62,7 @@ impl IndexKey {
 #[derive(Clone)]
 pub(crate) struct PlacedIndexKey {
     generation: u8,
-    mac: Hmac<Sha256>,
+    mac: Box<Hmac<Sha256>>,
     bits: u16,
 }
 
@@ -69,15 +71,18 @@ impl PlacedIndexKey {
     /// tells generations of the key apart and of the first bits of HMAC-SHA-256 (RFC 2104) over the parts, each with its
     /// length before it. `class` is the one out of several that an index value falls into.
     pub(crate) fn index<'p>(&self, parts: impl IntoIterator<Item = &'p str>, class: Option<u8>) -> String {
-        let mut mac = self.mac.clone();
-        for part in parts {
-            mac.update(&length_prefix(part.as_bytes()));
-            mac.update(part.as_bytes());
-        }
-        mac.update(class.as_slice());
+        let code = on_clean_stack::<CODE, _>(|| {
+            let mut mac = Hmac::clone(&self.mac);
+            for part in parts {
+                mac.update(&length_prefix(part.as_bytes()));
+                mac.update(part.as_bytes());
+            }
+            mac.update(class.as_slice());
+            mac.finalize().into_bytes()
+        });
         let length = usize::from(self.bits.div_ceil(8));
         let mut binary = [self.generation; 1 + LONGEST_CODE];
-        binary[1..=length].copy_from_slice(&mac.finalize().into_bytes()[..length]);
+        binary[1..=length].copy_from_slice(&code[..length]);
         if !self.bits.is_multiple_of(8) {
             binary[length] &= 0xff << (8 - self.bits % 8);
         }

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::random;
 use super::xaes::{KEY_LENGTH, NONCE_LENGTH, TAG_LENGTH, Unauthentic, Xaes256Gcm};
 use crate::error::Error;
-use crate::secret::SecretKey;
+use crate::secret::{DERIVATION, SecretKey, on_clean_stack};
 
 /// Nonce, ciphertext, tag.
 pub(crate) const WRAPPED_LENGTH: usize = NONCE_LENGTH + KEY_LENGTH + TAG_LENGTH;
@@ -20,6 +20,10 @@ pub(crate) fn wrap(
     key: &SecretKey,
     associated_data: &[u8],
 ) -> Result<[u8; WRAPPED_LENGTH], Error> {
+    on_clean_stack::<DERIVATION, _>(|| wrap_now(cipher, key, associated_data))
+}
+
+fn wrap_now(cipher: &Xaes256Gcm, key: &SecretKey, associated_data: &[u8]) -> Result<[u8; WRAPPED_LENGTH], Error> {
     let mut wrapped = [0; WRAPPED_LENGTH];
     let Parts { prefix, suffix, sealed, tag } = Parts::of(&mut wrapped);
     random::fill(prefix)?;
@@ -35,10 +39,12 @@ pub(crate) fn unwrap(
     wrapped: &[u8; WRAPPED_LENGTH],
     associated_data: &[u8],
 ) -> Result<SecretKey, Unauthentic> {
-    let mut wrapped = Zeroizing::new(*wrapped);
-    let Parts { prefix, suffix, sealed, tag } = Parts::of(&mut wrapped);
-    cipher.derive(prefix).decrypt(suffix, associated_data, sealed, tag)?;
-    Ok(SecretKey::from_bytes(sealed))
+    on_clean_stack::<DERIVATION, _>(|| {
+        let mut wrapped = Zeroizing::new(*wrapped);
+        let Parts { prefix, suffix, sealed, tag } = Parts::of(&mut wrapped);
+        cipher.derive(prefix).decrypt(suffix, associated_data, sealed, tag)?;
+        Ok(SecretKey::from_bytes(sealed))
+    })
 }
 
 /// The parts of a wrapped key in their order.

@@ -26,7 +26,7 @@ mod watch;
 pub(crate) use in_order::InOrder;
 pub(crate) use members::Member;
 pub(crate) use patch::{Longest, transform_patch};
-pub(crate) use string::unescape;
+pub(crate) use string::{unescape, unescaped};
 pub(crate) use trail::Trail;
 pub(crate) use transformer::Transformer;
 pub(crate) use visitor::{Cut, Flow, Framing, Place, Sibling, Visitor};

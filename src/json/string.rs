@@ -1,5 +1,7 @@
 //! Strings of RFC 8259, section 7: scanned in pieces, and unescaped.
 
+use zeroize::Zeroizing;
+
 use super::special;
 
 /// Where the scan of a string stands.
@@ -162,6 +164,14 @@ pub(crate) fn unescape(text: &[u8], out: &mut Vec<u8>) -> bool {
     }
     out.extend_from_slice(rest);
     true
+}
+
+/// Returns what `text` stands for, where it holds escapes, and all of them stand for text.
+pub(crate) fn unescaped(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    memchr::memchr(b'\\', text)?;
+    // No escape is shorter than what it stands for.
+    let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
+    unescape(text, &mut plain).then_some(plain)
 }
 
 /// Reads `\uXXXX` or a surrogate pair of two, and returns the character and how long it was written.

@@ -79,6 +79,12 @@ impl Transformer {
         }
     }
 
+    /// How much of a value is carried over to the next chunk.
+    #[cfg(feature = "layer")]
+    pub(crate) fn held_length(&self) -> usize {
+        self.held.len()
+    }
+
     /// Takes the next chunk and appends to `out` what is finished. Stops where `out` is longer than `longest_out` after
     /// a tagged value. Returns how much of the chunk was taken.
     ///

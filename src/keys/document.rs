@@ -11,7 +11,7 @@ use super::keyring_name::KeyringName;
 use super::state::KeyState;
 use super::timing::{Schedule, Timing};
 use super::wrapped_key::WrappedKey;
-use crate::secret::SecretKey;
+use crate::secret::{DERIVATION, SecretKey, on_clean_stack};
 use crate::timestamp::Timestamp;
 
 /// The one format, named in the document.
@@ -83,8 +83,10 @@ impl Document {
     fn code(&self, key: &SecretKey) -> [u8; 32] {
         let mut bytes = LABEL.to_vec();
         json_form::write_canonical(self, &mut bytes);
-        let code = Hmac::<Sha256>::new_from_slice(key.expose_secret()).expect("HMAC takes keys of any length");
-        code.chain_update(bytes).finalize().into_bytes().into()
+        on_clean_stack::<DERIVATION, _>(|| {
+            let code = Hmac::<Sha256>::new_from_slice(key.expose_secret()).expect("HMAC takes keys of any length");
+            code.chain_update(bytes).finalize().into_bytes().into()
+        })
     }
 
     fn check_keys(&self) -> Result<(), String> {

@@ -16,7 +16,7 @@ use super::wrapped_key::WrappedKey;
 use crate::crypto::key_wrap;
 use crate::crypto::xaes::{KEY_LENGTH, Xaes256Gcm};
 use crate::error::{Error, ErrorKind};
-use crate::secret::SecretKey;
+use crate::secret::{DERIVATION, SecretKey, on_clean_stack};
 
 /// A key-encryption key that this process holds itself.
 ///
@@ -44,6 +44,10 @@ impl LocalKek {
     /// the [name](KeyService::name).
     #[must_use]
     pub fn new(secret: &SecretKey) -> Self {
+        on_clean_stack::<DERIVATION, _>(|| Self::derived_from(secret))
+    }
+
+    fn derived_from(secret: &SecretKey) -> Self {
         let derivation = Hkdf::<Sha256>::new(Some(b"fieldseal/v1/local-kek"), secret.expose_secret());
         let fingerprint = expand(&derivation, "fieldseal/v1/local-kek-fingerprint");
         Self {
@@ -123,7 +127,7 @@ impl LocalKek {
             let advice = "`openssl rand -base64 32` makes a key";
             Err(Error::new(ErrorKind::Keyring, format!("{} {fault}: {advice}", place())))
         };
-        let Some(secret) = decode(text) else {
+        let Some(secret) = on_clean_stack::<DERIVATION, _>(|| decode(text)) else {
             return refuse("does not hold a key-encryption key, which is 32 bytes in base64");
         };
         if secret.is_placeholder() {

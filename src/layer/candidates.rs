@@ -43,6 +43,7 @@ impl Candidates {
         let Self { cipher, wanted, lists, is_error, held } = self;
         let kept = cipher.drop_false_matches(wanted, lists, held.as_slice(), *is_error)?;
         let mut stream = cipher.json_decryptor();
+        out.reserve(kept.len());
         stream.feed(kept.as_slice(), out.as_mut_vec())?;
         stream.finish(out.as_mut_vec())
     }

@@ -150,7 +150,7 @@ where
                     let whole_out = self.limits.whole_out();
                     let is_whole = self.received <= self.limits.whole;
                     let piece = if is_whole { chunk } else { &chunk[..chunk.len().min(PIECE)] };
-                    let length = stream.feed_some(piece, self.out.as_mut_vec(), whole_out)?;
+                    let length = stream.feed_some(piece, &mut self.out, whole_out)?;
                     if !is_whole || self.out.len() > whole_out {
                         data.advance(length);
                         return Ok(Some(data));
@@ -173,7 +173,7 @@ where
         // An empty body is no document, and holds nothing.
         if self.received > 0 {
             match &mut self.processor {
-                Processor::Stream(stream) => stream.finish(self.out.as_mut_vec())?,
+                Processor::Stream(stream) => stream.finish(&mut self.out)?,
                 Processor::Held(held) => held.encrypt(self.limits, &mut self.out)?,
                 Processor::Candidates(candidates) => candidates.open(&mut self.out)?,
                 Processor::Empty(_) => {}

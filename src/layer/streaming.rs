@@ -108,7 +108,7 @@ where
             let piece = &chunk[..chunk.len().min(PIECE)];
             let lap = Lap::start();
             self.out.reserve(piece.len());
-            let length = self.stream.feed_some(piece, self.out.as_mut_vec(), PIECE);
+            let length = self.stream.feed_some(piece, &mut self.out, PIECE);
             self.meter.stop(lap);
             data.advance(length?);
             return Poll::Ready(Ok(()));
@@ -116,7 +116,7 @@ where
         match ready!(self.body.as_mut().poll_frame(cx)) {
             None => {
                 let lap = Lap::start();
-                let finished = self.stream.finish(self.out.as_mut_vec());
+                let finished = self.stream.finish(&mut self.out);
                 self.meter.stop(lap);
                 finished?;
                 self.state = State::Finished;

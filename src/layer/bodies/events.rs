@@ -34,12 +34,17 @@ impl EventStream {
         Self { cipher, longest, held, line: 0, has_data: false, ends_in_return: false, is_begun: false }
     }
 
-    pub(super) fn feed_some(&mut self, chunk: &[u8], out: &mut Vec<u8>, longest_out: usize) -> Result<usize, Error> {
+    pub(super) fn feed_some(
+        &mut self,
+        chunk: &[u8],
+        out: &mut SecretBuffer,
+        longest_out: usize,
+    ) -> Result<usize, Error> {
         let mut rest = chunk;
         while !rest.is_empty() && out.len() <= longest_out {
             if self.ends_in_return && rest[0] == b'\n' {
-                let end = if self.held.is_empty() { &mut *out } else { self.held.as_mut_vec() };
-                end.push(b'\n');
+                let end = if self.held.is_empty() { &mut *out } else { &mut self.held };
+                end.extend_from_slice(b"\n");
                 self.line = self.held.len();
                 rest = &rest[1..];
             }
@@ -62,12 +67,12 @@ impl EventStream {
     }
 
     /// Ends the stream. What a blank line does not follow is no event, but some clients take it for one.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub(super) fn finish(&mut self, out: &mut SecretBuffer) -> Result<(), Error> {
         self.has_data |= !self.held.is_empty();
         self.end_event(out)
     }
 
-    fn end_line(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn end_line(&mut self, out: &mut SecretBuffer) -> Result<(), Error> {
         if !mem::replace(&mut self.is_begun, true) && self.held.as_slice().starts_with(BYTE_ORDER_MARK) {
             out.extend_from_slice(BYTE_ORDER_MARK);
             self.held.remove_front(BYTE_ORDER_MARK.len());
@@ -82,7 +87,7 @@ impl EventStream {
     }
 
     /// Hands on what is held, with its data decrypted where they are a document.
-    fn end_event(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn end_event(&mut self, out: &mut SecretBuffer) -> Result<(), Error> {
         let event = self.held.as_slice();
         match self.has_data.then(|| self.opened(event)).transpose()?.flatten() {
             Some(document) => write_event(event, &document, out),
@@ -96,12 +101,12 @@ impl EventStream {
 
     /// Returns the document that the data of `event` are, decrypted; nothing where they are none.
     fn opened(&self, event: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        let mut data = Vec::with_capacity(event.len());
+        let mut data = SecretBuffer::with_capacity(event.len() + 1);
         for line in lines(event).filter_map(|(line, _)| data_of(line)) {
             data.extend_from_slice(line);
-            data.push(b'\n');
+            data.extend_from_slice(b"\n");
         }
-        match self.cipher.decrypt_json(&data) {
+        match self.cipher.decrypt_json(data.as_slice()) {
             Ok(document) => Ok(Some(Zeroizing::new(document))),
             Err(error) if error.kind() == ErrorKind::Malformed => Ok(None),
             Err(error) => Err(error),
@@ -110,7 +115,7 @@ impl EventStream {
 }
 
 /// Writes `event` with the lines of `document`, each of which ends, in the place of its data.
-fn write_event(event: &[u8], document: &[u8], out: &mut Vec<u8>) {
+fn write_event(event: &[u8], document: &[u8], out: &mut SecretBuffer) {
     let mut values = lines(document).map(|(line, _)| line).peekable();
     let mut left = lines(event).filter(|(line, _)| data_of(line).is_some()).count();
     for (line, end) in lines(event) {
@@ -125,7 +130,7 @@ fn write_event(event: &[u8], document: &[u8], out: &mut Vec<u8>) {
         while let Some(value) = values.next() {
             out.extend_from_slice(name);
             if name == b"data" && !value.is_empty() {
-                out.push(b':');
+                out.extend_from_slice(b":");
             }
             out.extend_from_slice(value);
             out.extend_from_slice(if end.is_empty() && values.peek().is_some() { b"\n" } else { end });

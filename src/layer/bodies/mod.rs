@@ -15,6 +15,7 @@ pub(super) use multipart::{Boundary, MultipartStream};
 
 use crate::cipher::{FieldCipher, JsonStream};
 use crate::error::Error;
+use crate::secret::SecretBuffer;
 
 /// Transforms a body chunk by chunk.
 #[derive(Debug)]
@@ -40,20 +41,31 @@ pub(super) enum Pace {
 
 impl BodyStream {
     /// Takes as much of the chunk as fits, appends to `out` what is finished, and returns how much was taken.
-    pub(super) fn feed_some(&mut self, chunk: &[u8], out: &mut Vec<u8>, longest_out: usize) -> Result<usize, Error> {
+    pub(super) fn feed_some(
+        &mut self,
+        chunk: &[u8],
+        out: &mut SecretBuffer,
+        longest_out: usize,
+    ) -> Result<usize, Error> {
         match self {
-            Self::Json(stream) | Self::Lines(stream) => stream.feed_some(chunk, out, longest_out),
+            Self::Json(stream) | Self::Lines(stream) => {
+                out.reserve(stream.secret_room_for(chunk.len()));
+                stream.feed_some(chunk, out.as_mut_vec(), longest_out)
+            }
             Self::Events(stream) => stream.feed_some(chunk, out, longest_out),
-            Self::Multipart(stream) => stream.feed(chunk, out).map(|()| chunk.len()),
+            Self::Multipart(stream) => stream.feed(chunk, out.as_mut_vec()).map(|()| chunk.len()),
         }
     }
 
     /// Ends the input.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub(super) fn finish(&mut self, out: &mut SecretBuffer) -> Result<(), Error> {
         match self {
-            Self::Json(stream) | Self::Lines(stream) => stream.finish(out),
+            Self::Json(stream) | Self::Lines(stream) => {
+                out.reserve(stream.secret_room_for(0));
+                stream.finish(out.as_mut_vec())
+            }
             Self::Events(stream) => stream.finish(out),
-            Self::Multipart(stream) => stream.finish(out),
+            Self::Multipart(stream) => stream.finish(out.as_mut_vec()),
         }
     }
 
