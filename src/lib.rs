@@ -8,6 +8,8 @@ mod cipher;
 #[cfg(any(feature = "breach", feature = "sqlite", feature = "postgres"))]
 mod copy_text;
 mod crypto;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod database_cause;
 pub mod docs;
 mod error;
 mod json;

@@ -11,7 +11,10 @@ const LONGEST_FILE: usize = 400;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layer", &["cipher", "json", "keys", "policy", "crypto", "audit", "metrics", "percent", "secret", "error"]),
     ("sql", &["cipher", "error"]),
-    ("reencrypt", &["cipher", "keys", "policy", "crypto::key_id", "crypto::random", "copy_text", "error"]),
+    (
+        "reencrypt",
+        &["cipher", "keys", "policy", "crypto::key_id", "crypto::random", "copy_text", "database_cause", "error"],
+    ),
     (
         "breach",
         &["keys", "policy", "crypto::index_key", "crypto::key_id", "crypto::token", "copy_text", "timestamp", "error"],
@@ -20,13 +23,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cipher", &["json", "keys", "policy", "text", "crypto", "audit", "metrics", "secret", "timestamp", "error"]),
     ("openapi", &["policy", "percent", "timestamp", "error"]),
     ("json", &["policy", "secret", "error"]),
-    ("keys", &["crypto", "audit", "secret", "timestamp", "error"]),
+    ("keys", &["crypto", "audit", "database_cause", "secret", "timestamp", "error"]),
     ("policy", &["text", "crypto::padding", "timestamp", "error"]),
     ("text", &["error"]),
     ("crypto", &["secret", "error"]),
     ("metrics", &["policy", "audit", "error"]),
     ("audit", &["crypto::key_id"]),
     ("copy_text", &[]),
+    ("database_cause", &[]),
     ("percent", &[]),
     ("secret", &["crypto::random", "error"]),
     ("timestamp", &["error"]),

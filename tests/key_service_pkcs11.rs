@@ -98,7 +98,9 @@ async fn what_cannot_be_used_is_told() {
         let error = Keyring::create("customers", kek).await.unwrap_err();
         std::error::Error::source(&error).and_then(std::error::Error::source).unwrap().to_string()
     };
-    let missing = cause(&labelled("no such key", PIN)).await;
+    let kek = labelled("no such key", PIN);
+    assert!(!format!("{kek:?} {kek:#?}").contains(PIN));
+    let missing = cause(&kek).await;
     assert!(missing.contains("has 0 AES keys labelled `no such key`"), "{missing}");
     let elsewhere = Pkcs11Kek::new(MODULE.clone(), "no such token", "spring", AuthPin::from(PIN));
     assert!(cause(&elsewhere).await.contains("no token labelled `no such token`"));

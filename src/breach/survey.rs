@@ -70,7 +70,7 @@ pub struct Survey {
 }
 
 /// One cell of a row.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Cell<'a> {
     /// No value.
@@ -79,6 +79,16 @@ pub enum Cell<'a> {
     Text(&'a [u8]),
     /// Bytes.
     Binary(&'a [u8]),
+}
+
+impl std::fmt::Debug for Cell<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Null => "Null",
+            Self::Text(_) => "Text([REDACTED])",
+            Self::Binary(_) => "Binary([REDACTED])",
+        })
+    }
 }
 
 /// The table that rows come from.

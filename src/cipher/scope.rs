@@ -1,5 +1,6 @@
 //! What tokens are bound to beside collection and field.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::crypto::associated_data::{AssociatedData, LONGEST_PART, Place};
@@ -20,12 +21,21 @@ use crate::policy::{Field, Policy};
 ///
 /// let scope = Scope::new().tenant("acme").record("0b1f2c3d-0000-4000-8000-000000000042");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Scope {
     tenant: Option<String>,
     record: Option<String>,
     subject: Option<String>,
+}
+
+impl fmt::Debug for Scope {
+    /// A subject is a person, so it is not shown, as [`Subject`](crate::keys::Subject) is not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenant, record, subject } = self;
+        let subject = subject.as_ref().map(|_| format_args!("[REDACTED]"));
+        f.debug_struct("Scope").field("tenant", tenant).field("record", record).field("subject", &subject).finish()
+    }
 }
 
 impl Scope {

@@ -5,6 +5,7 @@ use std::fmt;
 use sqlx::PgPool;
 
 use super::store::{KeyringStore, KeyringStoreFuture};
+use crate::database_cause::DatabaseCause;
 use crate::error::{Error, ErrorKind};
 
 /// A keyring as a row of a PostgreSQL table, for fleets that share no file system.
@@ -48,7 +49,7 @@ impl KeyringTable {
     /// [`ErrorKind::Keyring`] where the database cannot be reached or does not permit it.
     pub async fn create_if_missing(&self) -> Result<(), Error> {
         let table = "CREATE TABLE IF NOT EXISTS fieldseal_keyrings (name text PRIMARY KEY, document text NOT NULL)";
-        sqlx::query(table).execute(&self.pool).await.map_err(|error| self.fault("could not be made", error))?;
+        sqlx::query(table).execute(&self.pool).await.map_err(|error| self.fault("could not be made", &error))?;
         Ok(())
     }
 
@@ -61,7 +62,7 @@ impl KeyringTable {
             .bind(LONGEST)
             .fetch_optional(&self.pool)
             .await
-            .map_err(|error| self.fault("could not be read", error))?;
+            .map_err(|error| self.fault("could not be read", &error))?;
         Ok(found.map(|(document,)| document.into_bytes()))
     }
 
@@ -77,7 +78,7 @@ impl KeyringTable {
         };
         let query = query.bind(&self.name).bind(text(document));
         let query = expected.into_iter().fold(query, |query, expected| query.bind(text(expected).to_owned()));
-        let done = query.execute(&self.pool).await.map_err(|error| self.fault("could not be written", error))?;
+        let done = query.execute(&self.pool).await.map_err(|error| self.fault("could not be written", &error))?;
         if done.rows_affected() == 1 {
             return Ok(Ok(()));
         }
@@ -89,9 +90,9 @@ impl KeyringTable {
         Error::new(ErrorKind::Keyring, message)
     }
 
-    fn fault(&self, what: &str, error: sqlx::Error) -> Error {
+    fn fault(&self, what: &str, error: &sqlx::Error) -> Error {
         let message = format!("{} {what}: see what the database says", self.place());
-        Error::new(ErrorKind::Keyring, message).with_source(error)
+        Error::new(ErrorKind::Keyring, message).with_source(DatabaseCause::of(error))
     }
 }
 

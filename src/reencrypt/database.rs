@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::row::{Change, Row, RowKey};
 use super::table::EncryptedTable;
+use crate::database_cause::DatabaseCause;
 use crate::error::{Error, ErrorKind};
 
 /// A database whose tables can be worked on: made from a pool of `sqlx`.
@@ -143,7 +144,7 @@ pub(super) struct Step {
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
 pub(super) fn fault(what: &str, error: sqlx::Error) -> Error {
-    Error::new(ErrorKind::Database, format!("the database failed while {what}")).with_source(Redacted::of(&error))
+    Error::new(ErrorKind::Database, format!("the database failed while {what}")).with_source(DatabaseCause::of(&error))
 }
 
 pub(super) fn key_to_text(key: &RowKey) -> String {
@@ -154,39 +155,3 @@ pub(super) fn key_of_text(text: &str) -> Result<RowKey, Error> {
     let message = "the table `fieldseal_ranges` holds what is no key: drop the job's rows from it and begin again";
     serde_json::from_str(text).map_err(|_| Error::new(ErrorKind::Database, message))
 }
-
-/// A database's error without the values that it may quote: its code and its message, and no detail.
-#[derive(Debug)]
-struct Redacted(String);
-
-impl Redacted {
-    fn of(error: &sqlx::Error) -> Self {
-        Self(match error.as_database_error() {
-            // A message names constraints and types; rows stand in the detail, which is left out.
-            Some(error) => match error.code() {
-                Some(code) => format!("error {code}: {}", first_line(error.message())),
-                None => first_line(error.message()).to_owned(),
-            },
-            None => match error {
-                sqlx::Error::Io(error) => format!("the connection broke: {error}"),
-                sqlx::Error::PoolTimedOut => "no connection was free in time".to_owned(),
-                sqlx::Error::PoolClosed => "the pool is closed".to_owned(),
-                sqlx::Error::RowNotFound => "a row that was there is gone".to_owned(),
-                sqlx::Error::ColumnDecode { index, .. } => format!("column {index} is of another type than it seemed"),
-                _ => "the driver failed".to_owned(),
-            },
-        })
-    }
-}
-
-fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
-}
-
-impl fmt::Display for Redacted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Redacted {}

@@ -12,6 +12,7 @@ use super::entry::SubjectKeyEntry;
 use super::store::{SubjectKeyChange, SubjectKeyStore, SubjectKeyStoreFuture};
 use super::subject::Subject;
 use crate::crypto::key_id::KeyId;
+use crate::database_cause::DatabaseCause;
 use crate::error::{Error, ErrorKind};
 
 /// A key table in `SQLite` (feature `sqlite`) or PostgreSQL (feature `postgres`): made from a pool of `sqlx`.
@@ -97,7 +98,7 @@ impl SubjectKeyTable {
     ///
     /// [`ErrorKind::KeyUnavailable`] where the database cannot be reached or does not permit it.
     pub async fn create_if_missing(&self) -> Result<(), Error> {
-        on!(self, pool => sqlx::raw_sql(CREATE).execute(pool).await.map(drop)).map_err(Error::key_table)
+        on!(self, pool => sqlx::raw_sql(CREATE).execute(pool).await.map(drop)).map_err(|error| unavailable(&error))
     }
 
     async fn find(&self, subjects: &[Subject]) -> Result<Vec<Option<SubjectKeyEntry>>, Error> {
@@ -114,7 +115,7 @@ impl SubjectKeyTable {
                     }
                     query.build_query_as::<Stored>().fetch_all(pool).await
                 })
-                .map_err(Error::key_table)?,
+                .map_err(|error| unavailable(&error))?,
             );
         }
         let entry_of = |subject: &Subject| {
@@ -186,7 +187,7 @@ impl SubjectKeyTable {
             .bind(i64::from(limit))
             .fetch_all(pool)
             .await)
-        .map_err(Error::key_table)?;
+        .map_err(|error| unavailable(&error))?;
         let read = |(tenant, id, entry): Stored| {
             let subject = Subject::new(id)?;
             let subject = if tenant.is_empty() { subject } else { subject.of_tenant(tenant)? };
@@ -197,17 +198,21 @@ impl SubjectKeyTable {
     }
 }
 
+fn unavailable(error: &sqlx::Error) -> Error {
+    Error::key_table(DatabaseCause::of(error))
+}
+
 impl SubjectKeyStore for SubjectKeyTable {
     fn get<'a>(&'a self, subjects: &'a [Subject]) -> SubjectKeyStoreFuture<'a, Vec<Option<SubjectKeyEntry>>> {
         Box::pin(self.find(subjects))
     }
 
     fn insert<'a>(&'a self, subject: &'a Subject, entry: &'a SubjectKeyEntry) -> SubjectKeyStoreFuture<'a, bool> {
-        Box::pin(async { self.add(subject, entry).await.map_err(Error::key_table) })
+        Box::pin(async { self.add(subject, entry).await.map_err(|error| unavailable(&error)) })
     }
 
     fn replace<'a>(&'a self, changes: &'a [SubjectKeyChange]) -> SubjectKeyStoreFuture<'a, u64> {
-        Box::pin(async { self.swap(changes).await.map_err(Error::key_table) })
+        Box::pin(async { self.swap(changes).await.map_err(|error| unavailable(&error)) })
     }
 
     fn wrapped_by_others(
