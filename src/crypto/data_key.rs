@@ -201,4 +201,13 @@ mod tests {
         assert!(one.is_committed_to_by(one.commitment()));
         assert!(!one.is_committed_to_by(other.commitment()));
     }
+
+    #[test]
+    fn whatever_the_moment_another_draw_of_the_system_gives_another_prefix() {
+        let key = DataKey::new(&SecretKey::from_bytes(&[7; 32]));
+        for moment in [[0; 16], [0xff; 16], [0x5a; 16]] {
+            assert_ne!(key.hedged_prefix([0xa5; 16], &moment), key.hedged_prefix([0xff; 16], &moment));
+            assert_ne!(key.hedged_prefix([0xa5; 16], &moment), key.hedged_prefix([0; 16], &moment));
+        }
+    }
 }

@@ -92,3 +92,34 @@ impl PlacedIndexKey {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncated_index_has_the_first_bits_of_the_code_and_no_more() {
+        let place = IndexPlace {
+            tenant: None,
+            collection: "customers",
+            field: "phone",
+            index: "phone_idx",
+            normal_form: "exact",
+            bits: 128,
+        };
+        let index = IndexKey::new(&SecretKey::from_bytes(&[7; 32]), 0x4b).at(&place);
+        let binary_of = |bits: u16| {
+            let text = PlacedIndexKey { bits, ..index.clone() }.index(["91234567"], None);
+            URL_SAFE_NO_PAD.decode_to_vec(text.strip_prefix(INDEX_MARK).unwrap()).unwrap()
+        };
+        let full = binary_of(128);
+        assert_eq!((full.len(), full[0]), (17, 0x4b));
+        for bits in 8_u16..=128 {
+            let mut expected = full[..=usize::from(bits).div_ceil(8)].to_vec();
+            for bit in usize::from(bits)..(expected.len() - 1) * 8 {
+                expected[1 + bit / 8] &= !(0x80 >> (bit % 8));
+            }
+            assert_eq!(binary_of(bits), expected, "{bits} bits");
+        }
+    }
+}

@@ -73,3 +73,19 @@ impl FromStr for KeyId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_id_has_one_spelling() {
+        let id = KeyId([0, 1, 2, 3, 0xca, 0xfe, 6, 7]);
+        assert_eq!(id.to_string().parse::<KeyId>().unwrap(), id);
+        for text in
+            ["", "00010203CAFE0607", "00010203cafe060", "000010203cafe0607", "+0010203cafe0607", "00010203cafe060g"]
+        {
+            assert!(text.parse::<KeyId>().is_err(), "{text}");
+        }
+    }
+}

@@ -33,7 +33,8 @@ pub(crate) fn unpad(padded: &[u8]) -> Option<&[u8]> {
     canonical.then_some(&padded[..length])
 }
 
-/// Returns up to where something else stands than what a value is padded with.
+/// Returns up to where something else stands than what a value is padded with. Nothing where that is within the first
+/// bytes which make no whole sixteen: a value as short as that is padded to a power of two.
 fn length_without_fill(padded: &[u8]) -> Option<usize> {
     const FILLS: u128 = u128::from_ne_bytes([FILL; 16]);
     let mut end = padded.len();
@@ -45,7 +46,7 @@ fn length_without_fill(padded: &[u8]) -> Option<usize> {
         }
         end -= 16;
     }
-    padded[..end].iter().rposition(|&byte| byte != FILL).map(|last| last + 1)
+    None
 }
 
 /// An eighth of the largest power of two that is not above `length`.

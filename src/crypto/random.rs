@@ -103,3 +103,16 @@ pub(crate) fn below(bound: u8) -> u8 {
 pub(crate) fn fraction() -> f64 {
     f64::from(rand::rng().next_u32()) / f64::from(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_spread_from_0_to_1() {
+        let drawn: Vec<f64> = (0..100).map(|_| fraction()).collect();
+        assert!(drawn.iter().all(|fraction| (0.0..=1.0).contains(fraction)));
+        // Wrong for one run of 2^99.
+        assert!(drawn.iter().any(|&fraction| fraction < 0.5) && drawn.iter().any(|&fraction| fraction > 0.5));
+    }
+}

@@ -159,4 +159,16 @@ mod tests {
             assert!(recognize(bad.as_bytes()).is_none(), "{bad}");
         }
     }
+
+    #[test]
+    fn what_a_text_decodes_to_is_known_by_its_length() {
+        for length in 0..100_usize {
+            assert_eq!(decoded_length((length * 4).div_ceil(3)), Some(length));
+            assert_eq!(decoded_length(length * 4 + 1), None);
+        }
+        // What is longer than any token is not decoded at all.
+        let longest = ((OVERHEAD + padding::LONGEST_VALUE) * 4).div_ceil(3);
+        assert_eq!(decoded_length(longest), Some(OVERHEAD + padding::LONGEST_VALUE));
+        assert_eq!(decoded_length(longest + 4), None);
+    }
 }

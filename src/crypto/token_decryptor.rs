@@ -172,4 +172,21 @@ mod tests {
         }
         decryptor.open(&AssociatedData::new(&PLACE), |_| Ok(&key)).unwrap();
     }
+
+    #[test]
+    fn tokens_of_two_keys_open_though_their_prefix_is_the_same() {
+        let data = AssociatedData::new(&PLACE);
+        let keys = [[7; 32], [8; 32]].map(|bytes| DataKey::new(&SecretKey::from_bytes(&bytes)));
+        let mut decryptor = TokenDecryptor::default();
+        for key in [&keys[0], &keys[1], &keys[0]] {
+            let mut header = [token::VERSION; HEADER_LENGTH];
+            header[1..].copy_from_slice(&key.id().0);
+            let mut sealed = *b"1.10                            ";
+            let tag = key.xaes().derive(&[0x5a; PREFIX_LENGTH]).encrypt(&[1; 12], &data.with(header), &mut sealed);
+            let token = [&header[..], &[0x5a; PREFIX_LENGTH], &[1; 12], &sealed, &tag].concat();
+            assert!(decryptor.read(&token));
+            decryptor.open(&data, |id| Ok(keys.iter().find(|key| key.id() == id).unwrap())).unwrap();
+            assert_eq!((decryptor.opened(), decryptor.key_id()), (&b"1.10"[..], Some(key.id())));
+        }
+    }
 }

@@ -311,4 +311,11 @@ mod tests {
         assert_eq!(reach(text.as_bytes(), 0).left, text.len());
         assert_eq!(reach(b"abcdef", 0).left, 3);
     }
+
+    #[test]
+    fn a_text_is_complete_up_to_behind_its_last_dot() {
+        assert_eq!(reach(b"a. b", 0), Reach { complete: 2, left: 3 });
+        assert_eq!(reach(b"ab.  ", 0), Reach { complete: 3, left: 5 });
+        assert_eq!(reach(b"x fs1. b", 0), Reach { complete: 6, left: 2 });
+    }
 }
