@@ -59,6 +59,9 @@ pub mod limits {}
 
 #[doc = include_str!("randomness.md")]
 pub mod randomness {}
+#[cfg(feature = "layer")]
+#[doc = include_str!("faults.md")]
+pub mod faults {}
 
 #[doc = include_str!("token.md")]
 pub mod token {}

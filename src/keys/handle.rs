@@ -1,7 +1,10 @@
 //! The keys that a service works with.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use super::due::Due;
@@ -156,6 +159,9 @@ impl Keys {
     /// Reloads again and again: once every refresh period of the keyring's [`Timing`](super::Timing), and four times
     /// as often after a failure, which is logged. Spawn it once; it ends when the last clone of these keys is dropped.
     ///
+    /// A reading that has not ended after a refresh period, and after 30 seconds at least, is given up as a failure: what
+    /// waits for an answer on a connection that is gone may wait for ever.
+    ///
     /// `sleep` is the one of the runtime, such as `tokio::time::sleep`. A tenth of each period is left to chance, so
     /// that a fleet that was started at once does not ask at once. Keys that come from no keyring are left alone.
     pub fn keep_fresh<S, F>(&self, sleep: S) -> impl Future<Output = ()> + Send + use<S, F>
@@ -170,7 +176,9 @@ impl Keys {
                 let period = if failed { period / 4 } else { period };
                 sleep(period.mul_f64(1.0 - 0.1 * random::fraction())).await;
                 let Some(keys) = keys.upgrade() else { return };
-                let outcome = keys.reload().await;
+                let longest = keys.refresh_period().max(LONGEST_READING);
+                let given_up = || Err(Error::new(ErrorKind::Keyring, format!("no end of it within {longest:?}")));
+                let outcome = unless(sleep(longest), keys.reload()).await.unwrap_or_else(given_up);
                 failed = outcome.is_err();
                 if let Err(error) = outcome {
                     let cause = std::error::Error::source(&error).map(tracing::field::display);
@@ -270,6 +278,19 @@ impl Inner {
     }
 }
 
+/// How long a reading may take at least before it is given up: room for all attempts at one key of a service that is slow.
+const LONGEST_READING: Duration = Duration::from_secs(30);
+
+/// Returns what `work` comes to, or nothing where `end` comes first.
+async fn unless<T>(end: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+    let (mut end, mut work) = (pin!(end), pin!(work));
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => end.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}
+
 /// Says in the log what is due: nobody else may look.
 fn report_due(set: &KeySet) {
     for due in set.keyring().map(|keyring| keyring.due(SystemTime::now())).unwrap_or_default() {
@@ -291,6 +312,7 @@ impl fmt::Debug for Keys {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::keys::local::LocalKek;
@@ -306,6 +328,7 @@ mod tests {
     struct Memory {
         document: Mutex<Option<Vec<u8>>>,
         tells_at_once: bool,
+        is_silent: AtomicBool,
     }
 
     impl KeyringStore for Arc<Memory> {
@@ -315,6 +338,9 @@ mod tests {
 
         fn read(&self) -> KeyringStoreFuture<'_, Vec<u8>> {
             let document = self.document.lock().unwrap().clone();
+            if self.is_silent.load(Ordering::SeqCst) {
+                return Box::pin(std::future::pending());
+            }
             Box::pin(async { document.ok_or_else(|| Error::new(ErrorKind::Keyring, "out of reach")) })
         }
 
@@ -406,6 +432,25 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(16)).await;
         assert_eq!(keys.revision(), Some(3));
 
+        drop(keys);
+        tokio::time::timeout(Duration::from_secs(61), fresh).await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_never_answers_is_asked_again() {
+        let (store, mut keyring, keys) = opened(false).await;
+        let fresh = tokio::spawn(keys.keep_fresh(tokio::time::sleep));
+        store.is_silent.store(true, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        keyring.add_key(&kek()).await.unwrap();
+        keyring.save(&store).await.unwrap();
+        store.is_silent.store(false, Ordering::SeqCst);
+        // The question that is under way never ends; it is given up, and the next one is asked soon.
+        tokio::time::sleep(Duration::from_secs(60 + 16)).await;
+        assert_eq!(keys.revision(), Some(2));
+
+        store.is_silent.store(true, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(61)).await;
         drop(keys);
         tokio::time::timeout(Duration::from_secs(61), fresh).await.unwrap().unwrap();
     }
