@@ -36,7 +36,7 @@ async fn a_service_that_is_killed_loses_nothing_that_it_acknowledged() {
             .map(|(client, mut ledger)| {
                 let address = shop.address;
                 tokio::spawn(async move {
-                    ledger.write(address, client * 1000, || false).await;
+                    ledger.write(address, (client * 1000..client * 1000 + 20).cycle(), || false).await;
                     ledger
                 })
             })

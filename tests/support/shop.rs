@@ -250,12 +250,21 @@ pub(crate) struct Ledger {
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Ledger {
-    /// Writes to rows from `first` on, in turn, until the shop no longer answers or `pace` says that it is over.
-    pub(crate) async fn write(&mut self, address: SocketAddr, first: u64, is_over: impl Fn() -> bool) {
+    /// Writes to `rows`, until the shop no longer answers or `is_over` says so.
+    pub(crate) async fn write(
+        &mut self,
+        address: SocketAddr,
+        rows: impl Iterator<Item = u64>,
+        is_over: impl Fn() -> bool,
+    ) {
         let client = client();
-        for row in (first..first + 20).cycle() {
+        for row in rows {
+            let refused = self.refused;
             if is_over() || !self.write_row(&client, address, row).await {
                 return;
+            }
+            if self.refused > refused {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
     }
