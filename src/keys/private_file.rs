@@ -160,6 +160,7 @@ fn io_fault(what: &str, path: &Path, failure: &str, error: io::Error) -> Error {
         io::ErrorKind::PermissionDenied => "this user has no permission",
         io::ErrorKind::AlreadyExists => "it exists already, and is never overwritten",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "there is no space left",
+        io::ErrorKind::FileTooLarge => "no file may be so long here, by `ulimit -f` or the file system",
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
         _ => "the operating system refused",
     };

@@ -106,7 +106,11 @@ pub(crate) async fn report(arguments: BreachArguments, output: &Output) -> Resul
         let unwritable = |error| Failure::Failed(format!("`{}` cannot be written: {error}", path.display()));
         let mut options = fs::OpenOptions::new();
         let mut file = options.write(true).create_new(true).open(path).map_err(unwritable)?;
-        io::Write::write_all(&mut file, report.to_html().as_bytes()).map_err(unwritable)?;
+        if let Err(error) = io::Write::write_all(&mut file, report.to_html().as_bytes()) {
+            // Half a page is no report, and would be in the way of a whole one.
+            let _ = fs::remove_file(path);
+            return Err(unwritable(error));
+        }
     }
     let json = serde_json::to_value(&report).map_err(|error| Failure::Failed(error.to_string()))?;
     output.data(&report.to_string(), &json)?;

@@ -39,13 +39,13 @@ pub(crate) async fn run(arguments: DocumentArguments, direction: Direction) -> R
         }
         let fault = |error: &dyn std::fmt::Display| Failure::Failed(format!("line {number}: {error}"));
         if line.len() > LONGEST_LINE {
-            output.flush()?;
+            output.flush().map_err(Failure::of_output)?;
             return Err(fault(&"is longer than 64 MiB"));
         }
         let end = if line.ends_with(b"\n") { line.len() - 1 } else { line.len() };
         let (text, end) = line.split_at(end);
         if text.iter().all(u8::is_ascii_whitespace) {
-            output.write_all(&line)?;
+            output.write_all(&line).map_err(Failure::of_output)?;
             continue;
         }
         let moved = match direction {
@@ -53,16 +53,16 @@ pub(crate) async fn run(arguments: DocumentArguments, direction: Direction) -> R
             Direction::Decrypt => cipher.decrypt_json(text),
         };
         match moved {
-            Ok(moved) => output.write_all(&moved)?,
+            Ok(moved) => output.write_all(&moved).map_err(Failure::of_output)?,
             Err(error) => {
                 // The lines before are whole, and are handed on.
-                output.flush()?;
+                output.flush().map_err(Failure::of_output)?;
                 return Err(fault(&error));
             }
         }
-        output.write_all(end)?;
+        output.write_all(end).map_err(Failure::of_output)?;
     }
-    Ok(output.flush()?)
+    output.flush().map_err(Failure::of_output)
 }
 
 /// Says which lines of standard input hold decoys. Nothing is opened.

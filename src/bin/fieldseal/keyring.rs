@@ -56,6 +56,13 @@ impl KeyringArguments {
         Ok(services.into_iter().collect())
     }
 
+    /// Whether the keyring is to stand in a file, and there is none.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        self.keyring
+            .as_ref()
+            .is_some_and(|keyring| !keyring.starts_with("postgres:") && fs::exists(keyring).is_ok_and(|exists| !exists))
+    }
+
     /// The key-encryption key that wraps what is new.
     pub(crate) async fn newest(&self) -> Result<Box<dyn KeyService>, Failure> {
         let missing = || Failure::Usage("which key-encryption key? Give --kek file:PATH".to_owned());

@@ -135,7 +135,13 @@ async fn init(
     if timing != keyring.timing() {
         keyring.set_timing(timing)?;
     }
-    keyring.save(&*location.store().await?).await?;
+    let saved = keyring.save(&*location.store().await?).await;
+    // A key that wraps nothing would be in the way of the next attempt. In a database the keyring may still come to be
+    // stored, and in a file it may have been: the record of its revision is what could fail after that.
+    if saved.is_err() && create_kek && location.is_missing_file() {
+        let _ = std::fs::remove_file(file_of(location.kek.last())?);
+    }
+    saved?;
     Ok(keyring)
 }
 

@@ -37,8 +37,9 @@ async fn main() -> ExitCode {
         Command::Honey { command: HoneyCommand::Find(document) } => document::find_decoys(document, &output).await,
         Command::Openapi { command } => openapi::run(command, &output),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "fieldseal", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "fieldseal", &mut script);
+            std::io::Write::write_all(&mut std::io::stdout(), &script).map_err(failure::Failure::of_output)
         }
     };
     match outcome {

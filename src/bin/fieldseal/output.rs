@@ -32,7 +32,7 @@ impl Output {
             Format::Text => text.trim_end().to_owned(),
             Format::Json => json.to_string(),
         };
-        Ok(writeln!(io::stdout(), "{line}")?)
+        writeln!(io::stdout(), "{line}").map_err(Failure::of_output)
     }
 
     /// Says something to the person at the terminal.
