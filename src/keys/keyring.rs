@@ -178,18 +178,20 @@ impl Keyring {
     /// # Errors
     ///
     /// [`ErrorKind::Keyring`] where something else stands there, since somebody else changed it in the meantime, or
-    /// where it cannot be written. What stands there then is one whole revision: load it to see which.
+    /// where it cannot be written. What stands there then is one whole revision. Call it again where it could not be
+    /// written or was cancelled: what the first call has stored after all is taken for stored.
     pub async fn save(&mut self, store: &dyn KeyringStore) -> Result<(), Error> {
         let json = self.to_json();
         if self.stored.as_ref() == Some(&json) {
-            return Ok(());
+            return store.accept(self.revision());
         }
         match store.replace(self.stored.as_deref(), &json).await? {
-            Ok(()) => {
+            // What stands there already came there by an earlier call, whose answer was lost.
+            Err(found) if found != json => Err(self.conflict(&found, &store.place())),
+            Ok(()) | Err(_) => {
                 self.stored = Some(json);
                 store.accept(self.revision())
             }
-            Err(found) => Err(self.conflict(&found, &store.place())),
         }
     }
 
