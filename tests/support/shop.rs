@@ -16,14 +16,14 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::{self, Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
-use fieldseal::keys::{Keyring, KeyringFile, Keys, LocalKek, SecretKey};
+use fieldseal::keys::{Keyring, KeyringFile, KeyringStore, KeyringStoreFuture, Keys, LocalKek, SecretKey, Timing};
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
@@ -52,8 +52,9 @@ pub(crate) fn serve() {
     let [directory, kind] = orders.split('\n').collect::<Vec<_>>()[..] else { panic!("{orders}") };
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(async {
         let mut app = router(open_database(directory.as_ref()));
-        if kind == "layer" {
-            app = app.layer(FieldEncryptionLayer::new(cipher(directory.as_ref()).await).unwrap());
+        if kind != "bare" {
+            let cipher = cipher(directory.as_ref(), kind == "migrating").await;
+            app = app.layer(FieldEncryptionLayer::new(cipher).unwrap());
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
@@ -64,15 +65,46 @@ pub(crate) fn serve() {
     });
 }
 
-async fn cipher(directory: &Path) -> FieldCipher {
-    let kek = || LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
-    let file = KeyringFile::new(directory.join("keyring.json"));
-    if !file.path().exists() {
-        Keyring::create("shop", &kek()).await.unwrap().save(&file).await.unwrap();
+/// A file that does not tell at once whether it is still the same, as a keyring in a database does not.
+struct Remote(KeyringFile);
+
+impl KeyringStore for Remote {
+    fn place(&self) -> String {
+        self.0.place()
     }
-    let keys = Keys::open(file, kek()).await.unwrap();
-    tokio::spawn(keys.keep_fresh(tokio::time::sleep));
-    let fields = [Field::new("name", Tag::Name), Field::new("phone", Tag::Phone)];
+
+    fn read(&self) -> KeyringStoreFuture<'_, Vec<u8>> {
+        self.0.read()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        expected: Option<&'a [u8]>,
+        document: &'a [u8],
+    ) -> KeyringStoreFuture<'a, Result<(), Vec<u8>>> {
+        self.0.replace(expected, document)
+    }
+}
+
+/// While it migrates, a `tier` may still stand in plaintext, for a day from now on, and the lease is short.
+async fn cipher(directory: &Path, migrating: bool) -> FieldCipher {
+    let kek = || LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
+    let store = Remote(KeyringFile::new(directory.join("keyring.json")));
+    if !store.0.path().exists() {
+        let mut keyring = Keyring::create("shop", &kek()).await.unwrap();
+        if migrating {
+            let second = Duration::from_secs(1);
+            keyring.set_timing(Timing { refresh: second, lease: Some(2 * second), ..Timing::default() }).unwrap();
+        }
+        keyring.save(&store).await.unwrap();
+    }
+    let keys = Keys::open(store, kek()).await.unwrap();
+    tokio::spawn(keys.keep_fresh(|period| tokio::time::sleep(period / 5)));
+    let mut fields = vec![Field::new("name", Tag::Name), Field::new("phone", Tag::Phone)];
+    if migrating {
+        let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+        fields.push(Field::new("tier", Tag::Text).allow_plaintext_until(tomorrow));
+    }
     let policy = fields.into_iter().fold(Policy::builder("customers"), |policy, field| policy.field(field));
     FieldCipher::new(policy.build().unwrap(), keys)
 }
