@@ -24,6 +24,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use fieldseal::keys::{Keyring, KeyringFile, KeyringStore, KeyringStoreFuture, Keys, LocalKek, SecretKey, Timing};
+use fieldseal::policy::PolicyBuilder;
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
@@ -105,7 +106,7 @@ async fn cipher(directory: &Path, migrating: bool) -> FieldCipher {
         let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
         fields.push(Field::new("tier", Tag::Text).allow_plaintext_until(tomorrow));
     }
-    let policy = fields.into_iter().fold(Policy::builder("customers"), |policy, field| policy.field(field));
+    let policy = fields.into_iter().fold(Policy::builder("customers"), PolicyBuilder::field);
     FieldCipher::new(policy.build().unwrap(), keys)
 }
 
