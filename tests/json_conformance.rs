@@ -385,3 +385,28 @@ fn no_case_stands_twice() {
     assert_eq!((names.len(), texts.len()), (CASES.len(), CASES.len()));
     assert!(CASES.len() >= 150, "{}", CASES.len());
 }
+
+#[test]
+fn a_refusal_says_what_is_wrong_however_the_document_is_cut() {
+    let cipher = cipher("$..['no such name']");
+    for (text, at, message) in [
+        ("{} x", 3, "something stands after the document"),
+        ("[1 2]", 3, "a comma or the end of the container is expected"),
+        ("{\"a\":1 \"b\"}", 7, "a comma or the end of the container is expected"),
+        ("{1:2}", 1, "a member's name is expected"),
+        ("{\"a\":1,}", 7, "a member's name is expected"),
+        ("{\"a\" 1}", 5, "a colon is expected"),
+        ("\u{feff}{}", 0, "a value is expected (is there a byte order mark, or a content coding?)"),
+        ("[1,]", 3, "a value is expected"),
+        ("[x]", 1, "a value is expected"),
+        ("[\"a\u{1}\"]", 3, "a control character stands in a string"),
+        ("[\"a\\u00g0\"]", 7, "`\\u` needs four hexadecimal digits"),
+    ] {
+        let expected = format!("not valid JSON at byte {at}: {message}");
+        for size in [1, 1000] {
+            let (mut stream, mut out) = (cipher.json_encryptor(), Vec::new());
+            let error = text.as_bytes().chunks(size).try_for_each(|piece| stream.feed(piece, &mut out)).unwrap_err();
+            assert_eq!(error.to_string(), expected, "{text} in pieces of {size}");
+        }
+    }
+}

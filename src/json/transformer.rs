@@ -365,7 +365,8 @@ impl Transformer {
                 } else if is_blank(byte) {
                     (expects, here) = self.skip_blank(byte, at - 1, expects, here, innermost, visitor)?;
                 } else {
-                    let rest = literal(byte).ok_or_else(|| self.malformed((at - 1, "a value is expected")))?;
+                    let missing = || self.malformed((at - 1, expects.missing(innermost.kind)));
+                    let rest = literal(byte).ok_or_else(missing)?;
                     begun = self.go_on_in_literal(rest, input, &mut at)?;
                     if begun.is_some() {
                         break;
