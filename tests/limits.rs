@@ -70,6 +70,13 @@ fn records_are_as_long_and_as_deep_as_they_may_be() {
     };
     let message = "longer than 1 MiB";
     assert_limit(1 << 20, ErrorKind::TooLarge, message, |length| cipher.encrypt_json(&of_length(length)));
+    assert_limit(1 << 20, ErrorKind::TooLarge, message, |length| {
+        let (mut stream, mut stored) = (cipher.json_encryptor(), Vec::new());
+        // The last of several pieces is the shortest.
+        of_length(length).chunks(700_000).try_for_each(|piece| stream.feed(piece, &mut stored))?;
+        stream.finish(&mut stored)?;
+        Ok(stored)
+    });
     let nested = |levels: usize| {
         let inner =
             (0..levels).fold(String::from("0"), |inner, id| format!(r#"{{"phone":"9","in":{inner},"id":{id}}}"#));

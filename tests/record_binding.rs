@@ -323,6 +323,27 @@ fn the_id_of_a_record_cannot_be_changed_under_its_values() {
     ] {
         assert!(patched(operation).is_ok(), "{operation}");
     }
+    // Values do not go over into another record, in which they would not open.
+    let lists = FieldCipher::new(
+        Policy::builder("customers")
+            .bind_records(RecordBinding::required("id").path("$").path("$.items[*]"))
+            .field(Field::new("phone", Tag::Phone).path("$.phone").path("$.items[*].phone"))
+            .build()
+            .unwrap(),
+        keys(),
+    );
+    let seven_of_lists = lists.in_record("7").unwrap();
+    for (from, path, is_own) in [
+        ("/phone", "/items/0/phone", false),
+        ("/items/0/phone", "/phone", false),
+        ("/items/0/phone", "/items/1/phone", false),
+        ("/items/0", "/former", false),
+        ("/phone", "/phone", true),
+        ("/note", "/former", true),
+    ] {
+        let operation = format!(r#"[{{"op":"copy","from":"{from}","path":"{path}"}}]"#);
+        assert_eq!(seven_of_lists.encrypt_json_patch(operation.as_bytes()).is_ok(), is_own, "{operation}");
+    }
     // A document that takes the place of the whole is read like one that is sent.
     for whole in [r#"[{"phone":"9123"}]"#, r#"{"id":8,"phone":"9123"}"#] {
         let operation = format!(r#"{{"op":"replace","path":"","value":{whole}}}"#);

@@ -78,6 +78,33 @@ fn a_value_that_looks_personal_is_refused_wherever_it_stands_and_however_it_is_c
 }
 
 #[test]
+fn a_name_that_may_be_data_is_not_shown_whatever_it_is_made_of() {
+    let cipher = cipher(Strict::refuse());
+    let spelled = |length: usize| r"\u0061".repeat(length);
+    for (name, shown) in [
+        ("a1234".to_owned(), ".a1234"),
+        ("a91234".to_owned(), ".*"),
+        ("1a".to_owned(), ".*"),
+        (String::new(), ".*"),
+        ("weiming tan".to_owned(), ".*"),
+        ("a".repeat(40), &format!(".{}", "a".repeat(40))),
+        ("a".repeat(41), ".*"),
+        ("a".repeat(400), ".*"),
+        (spelled(40), &format!(".{}", "a".repeat(40))),
+        // These are cut where an escape begins, and within one.
+        (spelled(41), ".*"),
+        (format!("aaa{}", spelled(41)), ".*"),
+        (spelled(400), ".*"),
+    ] {
+        let document = format!(r#"{{"{name}":{{"remark":"{PHONE}"}}}}"#);
+        for size in [1, 7, 5000] {
+            let result = in_chunks(&cipher, document.as_bytes(), size);
+            assert_refused(result, &format!("${shown}.remark"), "a telephone number");
+        }
+    }
+}
+
+#[test]
 fn what_is_tagged_or_looks_like_nothing_passes_untouched() {
     let strict = cipher(Strict::refuse());
     let document = format!(
@@ -119,6 +146,23 @@ fn exceptions_hold_for_what_their_paths_select_and_what_stands_in_it_alone() {
         let error = cipher.encrypt_json(document.as_bytes()).unwrap_err();
         assert!(error.to_string().starts_with(&format!("`{path}` ")), "{error}");
         assert_eq!(in_chunks(&cipher, document.as_bytes(), 1).unwrap_err().to_string(), error.to_string());
+    }
+}
+
+#[test]
+fn an_exception_holds_for_a_long_name_in_any_spelling() {
+    let name = "a".repeat(100);
+    let cipher = cipher(Strict::refuse().except(format!("$.{name}")));
+    let escaped = r"\u0061".repeat(100);
+    for size in [1, 7, 5000] {
+        for name in [&name, &escaped] {
+            let document = format!(r#"{{"{name}":"{EMAIL}"}}"#);
+            assert_eq!(in_chunks(&cipher, document.as_bytes(), size).unwrap(), document.as_bytes());
+        }
+        for other in [&name[1..], &escaped[6..], &format!("{escaped}a")] {
+            let document = format!(r#"{{"{other}":"{EMAIL}"}}"#);
+            assert_refused(in_chunks(&cipher, document.as_bytes(), size), "$.*", "an email address");
+        }
     }
 }
 
