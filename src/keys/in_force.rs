@@ -139,3 +139,22 @@ impl Deref for PrimaryKey {
         self.0.primary().expect("it was there when the keys were taken")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_later_reading_of_the_set_in_force_is_taken_note_of() {
+        let hour = |hours: u64| Reading::ago(Duration::from_secs(3600 * hours));
+        let in_force = InForce::new(KeySet::of_none(), hour(5));
+        let is_read_before = |hours: u64| in_force.now().1.age() > hour(hours).age();
+        let set = in_force.now().0;
+        in_force.renew(&Arc::new(KeySet::of_none()), hour(1));
+        assert!(is_read_before(4), "another set was read then");
+        in_force.renew(&set, hour(3));
+        assert!(is_read_before(2) && !is_read_before(4));
+        in_force.renew(&set, hour(5));
+        assert!(!is_read_before(4), "it was read since");
+    }
+}

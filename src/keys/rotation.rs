@@ -276,4 +276,24 @@ mod tests {
         let second = keyring.add_key_at(&kek, KeyState::Pending, later).await.unwrap();
         keyring.promote_at(second, later).unwrap();
     }
+
+    #[tokio::test]
+    async fn former_times_are_waited_for_where_any_of_them_was_longer_and_only_there() {
+        let kek = LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
+        let start = UNIX_EPOCH + Duration::from_secs(1_764_000_000);
+        let former = Timing::default();
+        let second = Duration::from_secs(1);
+        for (timing, is_shorter) in [
+            (former, false),
+            (Timing { longest_request: former.longest_request + second, ..former }, false),
+            (Timing { clock_skew: former.clock_skew + second, ..former }, false),
+            (Timing { longest_request: former.longest_request - second, ..former }, true),
+            (Timing { refresh: former.refresh - second, ..former }, true),
+        ] {
+            let keyring = Keyring::create_at("customers", &kek, start).await.unwrap();
+            let mut keyring = Keyring::from_json(&keyring.to_json(), &kek).await.unwrap();
+            keyring.set_timing_at(timing, start).unwrap();
+            assert_eq!(keyring.document.slower.is_some(), is_shorter, "{timing:?}");
+        }
+    }
 }

@@ -228,4 +228,18 @@ mod tests {
         assert!(schedule(Some(Duration::ZERO), None).is_err());
         assert!(schedule(Some(second / 2), None).is_err());
     }
+
+    #[test]
+    fn what_is_waited_for_is_the_sum_of_what_may_pass() {
+        let seconds = Duration::from_secs;
+        let timing = Timing {
+            refresh: seconds(70),
+            lease: Some(seconds(300)),
+            longest_request: seconds(20),
+            clock_skew: seconds(3),
+            ..Timing::default()
+        };
+        assert_eq!((timing.before_promotion(), timing.before_scan()), (seconds(73), seconds(323)));
+        assert_eq!(Timing { lease: None, ..timing }.before_scan(), seconds(23));
+    }
 }

@@ -125,6 +125,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("seen");
         let witness = Witness::new(KeyringFile::new(directory.path().join("keyring.json")), &path);
+        assert_eq!(witness.place(), KeyringFile::new(directory.path().join("keyring.json")).place());
         let held = private_file::lock(&path, FILE).unwrap();
         let second = thread::spawn(move || witness.accept(1));
         thread::sleep(Duration::from_millis(200));
