@@ -716,6 +716,22 @@ tag = "email"
     }
 
     #[test]
+    fn what_is_written_of_a_field_is_all_that_was_read() {
+        let rules = "\
+            [fields.phone]\ntag = \"phone\"\nencrypt_null = true\nmask = \"hidden\"\n\n\
+            [fields.phone.index]\nnormal_form = \"exact\"\nname = \"found_by\"\nbits = 9\naccept_frequency_leak = true\n\n\
+            [fields.phone.validate]\nrequired = true\nplain_text = true\nmin_length = 3\nmax_length = 20\n\
+            canonical = \"exact\"\n\n\
+            [fields.remark]\ntag = \"text\"\nmask = \"phone\"\n";
+        let read = Policy::from_toml(&format!("collection = \"c\"\n{rules}")).unwrap();
+        let written = read.to_toml().unwrap();
+        for line in rules.lines().flat_map(|line| line.split(" = ")) {
+            assert!(written.contains(line.trim_matches(['[', ']'])), "{line} is missing in {written}");
+        }
+        assert_eq!(Policy::from_toml(&written).unwrap().to_toml().unwrap(), written);
+    }
+
+    #[test]
     fn a_strict_policy_says_what_becomes_of_untagged_values_and_where_not() {
         let text =
             |strict: &str| format!("collection = \"c\"\n\n[strict]\n{strict}\n\n[fields.phone]\ntag = \"phone\"\n");
