@@ -57,6 +57,11 @@ pub mod comparison {}
 #[doc = include_str!("limits.md")]
 pub mod limits {}
 
+#[doc = include_str!("speed.md")]
+#[doc = include_str!("throughput.svg")]
+#[doc = include_str!("flame.svg")]
+pub mod speed {}
+
 #[doc = include_str!("randomness.md")]
 pub mod randomness {}
 #[cfg(feature = "layer")]
