@@ -60,17 +60,21 @@ fn no_file_holds_a_value_or_an_open_key_whatever_happens() {
         let rows = (0..50).map(|row| format!("({}, '{VALUE}', '{VALUE}')", some * 50 + row)).collect::<Vec<_>>();
         place.sql(&format!("INSERT INTO customers VALUES {}", rows.join(",")));
     }
-    let mut kills = 0;
-    for wait in [30, 60, 120, 240] {
-        let arguments = [&["reencrypt", "--encrypt-plaintext", "--rows-per-second=2000", "--lease=1"], &TABLE[..]].concat();
-        let mut process = command(&arguments).spawn().unwrap();
-        thread::sleep(Duration::from_millis(wait));
-        kills += u32::from(process.try_wait().unwrap().is_none());
-        let _ = process.kill();
+    let moved = || place.text("SELECT count(*) || '' FROM customers WHERE name LIKE 'fs1.%'");
+    let (mut kills, mut wait) = (0, Duration::from_millis(30));
+    // As soon as something was written.
+    while moved() == "0" {
+        let arguments = ["reencrypt", "--encrypt-plaintext", "--rate=500", "--batch=20", "--worker=one"];
+        let mut process = command(&[&arguments, &TABLE[..]].concat()).spawn().unwrap();
+        thread::sleep(wait);
+        process.kill().unwrap();
         process.wait().unwrap();
+        (kills, wait) = (kills + 1, wait * 2);
+        assert!(kills < 10, "a job moves nothing");
     }
+    assert_ne!(moved(), "1000", "the job was killed in the middle");
     assert!(command(&[&["scan"], &TABLE[..]].concat()).status().unwrap().code().is_some());
-    let html = ["breach-report", "--policy=policy.toml", "--html=report.html", "customers.db"];
+    let html = ["breach-report", "--dump", "customers.db", "--policy=policy.toml", "--html=report.html"];
     assert!(command(&html).status().unwrap().code().is_some());
 
     let mut names = BTreeSet::new();
@@ -91,6 +95,7 @@ fn no_file_holds_a_value_or_an_open_key_whatever_happens() {
         }
         names.insert(name);
     }
+    assert!(names.contains("report.html") && names.contains("keyring.json.lock"), "{names:?}");
     let known = ["customers.db", "kek", "keyring.json", "keyring.json.lock", "policy.toml", "report.html"];
     let unknown: Vec<_> = names.iter().filter(|name| !known.contains(&name.as_str())).collect();
     assert!(unknown.iter().all(|name| name.starts_with("customers.db-")), "{unknown:?}");

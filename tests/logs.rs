@@ -180,7 +180,7 @@ impl Story {
         secrets.extend(self.tokens.iter().flat_map(|token| [token[20..36].to_owned(), token[60..80].to_owned()]));
         for key in &self.raw_keys {
             for part in key.chunks_exact(9) {
-                let hex: String = part.iter().map(|byte| format!("{byte:02x}")).collect();
+                let hex = part.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
                 let list = part.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 secrets.extend([STANDARD.encode(part), URL_SAFE_NO_PAD.encode(part), hex.to_uppercase(), hex, list]);
             }
@@ -225,7 +225,10 @@ impl Story {
         self.fails(ErrorKind::TokenSubmitted, cipher.encrypt_json(document(&token).as_bytes()));
         self.fails(ErrorKind::Validation, cipher.encrypt_value("code", VALUE));
         let masked = cipher.revealing(&Reveal::all(Shown::Masked));
-        self.fails(ErrorKind::Refused, masked.encrypt_json(document(&format!("{VALUE}\u{2022}\u{2022}\u{2022}\u{2022}")).as_bytes()));
+        self.fails(
+            ErrorKind::Refused,
+            masked.encrypt_json(document(&format!("{VALUE}\u{2022}\u{2022}\u{2022}\u{2022}")).as_bytes()),
+        );
         self.fails(ErrorKind::Decryption, cipher.decrypt_value::<String>("phone", &token));
         self.fails(ErrorKind::NotEncrypted, cipher.decrypt_json(document(VALUE).as_bytes()));
         self.fails(ErrorKind::KeyUnavailable, cipher.decrypt_value::<String>("name", &other));
@@ -235,7 +238,8 @@ impl Story {
         let strict = FieldCipher::new(strict.build().unwrap(), self.keys.clone());
         let personal = format!(r#"{{"other": "{VALUE}@example.com"}}"#);
         self.fails(ErrorKind::Unprotected, strict.encrypt_json(personal.as_bytes()));
-        let twice = Policy::builder("customers").field(Field::new("name", Tag::Name)).field(Field::new("name", Tag::Text));
+        let twice =
+            Policy::builder("customers").field(Field::new("name", Tag::Name)).field(Field::new("name", Tag::Text));
         self.fails(ErrorKind::Policy, twice.build());
         // A decoy that is opened.
         let decoy = cipher.making_decoys().encrypt_value("name", VALUE).unwrap();
@@ -276,18 +280,26 @@ impl Story {
             let request = server.request(method, &target).header(CONTENT_TYPE, media_type).header("x-a", VALUE);
             let reply = server.send(request.body(Body::from(body)).unwrap()).await;
             // What is refused repeats nothing of it.
-            assert!(reply.status.is_success() || !reply.text().contains(&VALUE[..10]), "{method} {target}: {}", reply.text());
+            assert!(
+                reply.status.is_success() || !reply.text().contains(&VALUE[..10]),
+                "{method} {target}: {}",
+                reply.text()
+            );
             assert!(!reply.text().contains(&token[20..36]), "{method} {target}: {}", reply.text());
         }
         server.stop().await;
 
-        for (media_type, body, answer) in [("text/plain", VALUE.to_owned(), ""), (JSON, "{}".to_owned(), "{\"name\": \"")] {
+        for (media_type, body, answer) in
+            [("text/plain", VALUE.to_owned(), ""), (JSON, "{}".to_owned(), "{\"name\": \"")]
+        {
             let answer = format!("{answer}{VALUE}");
             let service = tower::service_fn(move |request: Request<FieldBody<Full<Bytes>>>| {
                 let answer = answer.clone();
                 async move {
                     drop(request);
-                    Ok::<_, Infallible>(Response::builder().header(CONTENT_TYPE, JSON).body(Full::<Bytes>::from(answer)).unwrap())
+                    Ok::<_, Infallible>(
+                        Response::builder().header(CONTENT_TYPE, JSON).body(Full::<Bytes>::from(answer)).unwrap(),
+                    )
                 }
             });
             let mut client = layer().for_client().layer(service);

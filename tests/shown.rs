@@ -148,7 +148,7 @@ fn public_types() -> (BTreeSet<String>, BTreeSet<String>) {
 fn shows(printed: &str, secret: &[u8]) -> bool {
     let printed = printed.replace([' ', '\n'], "");
     secret.chunks_exact(9).any(|part| {
-        let hex: String = part.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = part.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let list = part.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let plain = String::from_utf8_lossy(part).replace(' ', "");
         let spellings = [STANDARD.encode(part), URL_SAFE_NO_PAD.encode(part), hex.to_uppercase(), hex, list];
