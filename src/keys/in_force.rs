@@ -148,13 +148,13 @@ mod tests {
     fn only_a_later_reading_of_the_set_in_force_is_taken_note_of() {
         let hour = |hours: u64| Reading::ago(Duration::from_secs(3600 * hours));
         let in_force = InForce::new(KeySet::of_none(), hour(5));
-        let is_read_before = |hours: u64| in_force.now().1.age() > hour(hours).age();
-        let set = in_force.now().0;
-        in_force.renew(&Arc::new(KeySet::of_none()), hour(1));
+        let is_read_before = |hours: u64| in_force.now().reading().age() > hour(hours).age();
+        let held = in_force.now();
+        in_force.renew(&HeldKeys::of(KeySet::of_none(), hour(1)), hour(1));
         assert!(is_read_before(4), "another set was read then");
-        in_force.renew(&set, hour(3));
+        in_force.renew(&held, hour(3));
         assert!(is_read_before(2) && !is_read_before(4));
-        in_force.renew(&set, hour(5));
+        in_force.renew(&held, hour(5));
         assert!(!is_read_before(4), "it was read since");
     }
 }
