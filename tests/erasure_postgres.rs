@@ -9,7 +9,7 @@ use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fieldseal::ErrorKind;
-use fieldseal::keys::{Subject, SubjectKeyStore, SubjectKeyTable};
+use fieldseal::keys::{DataKey, Keys, SecretKey, Subject, SubjectKeyStore, SubjectKeyTable, SubjectKeys};
 use sqlx::{Connection, PgConnection, PgPool};
 
 #[tokio::test]
@@ -31,6 +31,19 @@ async fn a_table_that_is_out_of_reach_is_told() {
     pool.close().await;
     let error = table.get(&[Subject::new("7").unwrap()]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn what_the_database_says_of_a_row_is_not_told() {
+    let (table, pool) = table().await;
+    let keys = Keys::from_data_key(DataKey::new(&SecretKey::generate().unwrap()));
+    sqlx::query("ALTER TABLE fieldseal_subject_keys ADD CHECK (subject NOT LIKE '%@%')").execute(&pool).await.unwrap();
+    let subject = Subject::new("tan.wei@example.com").unwrap();
+    let error = SubjectKeys::new(table, keys).find_or_create(&subject).await.unwrap_err();
+    let told = format!("{error} {error:?} {:?}", std::error::Error::source(&error).unwrap().to_string());
+    // PostgreSQL tells the whole row in the detail, the person and their wrapped key.
+    assert!(told.contains("23514") && !told.contains("tan.wei"), "{told}");
 }
 
 /// A table in a database of its own.
