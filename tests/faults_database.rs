@@ -19,6 +19,7 @@ use axum::extract::{Path, State};
 use axum::routing::post;
 use axum::{Json, Router};
 use fieldseal::keys::{Keyring, KeyringTable, Keys, LocalKek, SecretKey, Timing};
+use fieldseal::policy::PolicyBuilder;
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::StatusCode;
 use proxy::{Line, Proxy};
@@ -77,7 +78,7 @@ async fn a_database_that_goes_away_in_the_middle_of_requests_loses_nothing_that_
     let keys = Keys::open(table, kek()).await.unwrap();
     tokio::spawn(keys.keep_fresh(|period| tokio::time::sleep(period / 20)));
     let fields = [Field::new("name", Tag::Name), Field::new("phone", Tag::Phone)];
-    let policy = fields.into_iter().fold(Policy::builder("customers"), |policy, field| policy.field(field));
+    let policy = fields.into_iter().fold(Policy::builder("customers"), PolicyBuilder::field);
     let layer = FieldEncryptionLayer::new(FieldCipher::new(policy.build().unwrap(), keys)).unwrap();
     let app = Router::new().route("/customers/{id}", post(store).get(read)).with_state(pool).layer(layer);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

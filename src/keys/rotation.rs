@@ -287,8 +287,8 @@ mod tests {
             (former, false),
             (Timing { longest_request: former.longest_request + second, ..former }, false),
             (Timing { clock_skew: former.clock_skew + second, ..former }, false),
-            (Timing { longest_request: former.longest_request - second, ..former }, true),
-            (Timing { refresh: former.refresh - second, ..former }, true),
+            (Timing { longest_request: former.longest_request.saturating_sub(second), ..former }, true),
+            (Timing { refresh: former.refresh.saturating_sub(second), ..former }, true),
         ] {
             let keyring = Keyring::create_at("customers", &kek, start).await.unwrap();
             let mut keyring = Keyring::from_json(&keyring.to_json(), &kek).await.unwrap();
