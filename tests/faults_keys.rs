@@ -23,7 +23,7 @@ use http::{Method, Response};
 use support::{JSON, Recorder, Reply, Server, policy};
 
 const SECOND: Duration = Duration::from_secs(1);
-const LEASE: Duration = Duration::from_secs(2);
+const LEASE: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {

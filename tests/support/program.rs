@@ -46,7 +46,6 @@ impl Place {
     }
 
     /// Returns what was said on standard error.
-    #[allow(dead_code, reason = "not every file of tests has something refused")]
     #[track_caller]
     pub(crate) fn refused(&self, arguments: &[&str], code: i32) -> String {
         let output = self.command(arguments).output().unwrap();

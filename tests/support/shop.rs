@@ -24,7 +24,6 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use fieldseal::keys::{Keyring, KeyringFile, KeyringStore, KeyringStoreFuture, Keys, LocalKek, SecretKey, Timing};
-use fieldseal::policy::PolicyBuilder;
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
@@ -95,7 +94,7 @@ async fn cipher(directory: &Path, migrating: bool) -> FieldCipher {
         let mut keyring = Keyring::create("shop", &kek()).await.unwrap();
         if migrating {
             let second = Duration::from_secs(1);
-            keyring.set_timing(Timing { refresh: second, lease: Some(2 * second), ..Timing::default() }).unwrap();
+            keyring.set_timing(Timing { refresh: second, lease: Some(10 * second), ..Timing::default() }).unwrap();
         }
         keyring.save(&store).await.unwrap();
     }
@@ -106,8 +105,7 @@ async fn cipher(directory: &Path, migrating: bool) -> FieldCipher {
         let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
         fields.push(Field::new("tier", Tag::Text).allow_plaintext_until(tomorrow));
     }
-    let policy = fields.into_iter().fold(Policy::builder("customers"), PolicyBuilder::field);
-    FieldCipher::new(policy.build().unwrap(), keys)
+    FieldCipher::new(Policy::new("customers", fields).unwrap(), keys)
 }
 
 fn open_database(directory: &Path) -> Connection {

@@ -33,11 +33,11 @@ impl Failure {
 impl Failure {
     /// Why standard output took no more: what the command changed before that stays changed.
     pub(crate) fn of_output(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::BrokenPipe;
-        }
         let advice = "what was written may end in the middle of a line, and what was changed before that stays changed";
-        Self::Failed(format!("standard output cannot be written: {error}: {advice}"))
+        match Self::from(error) {
+            Self::Failed(cause) => Self::Failed(format!("standard output cannot be written: {cause}: {advice}")),
+            other => other,
+        }
     }
 }
 
