@@ -82,6 +82,37 @@ fn the_index_stands_at_the_end_of_the_object_that_holds_the_parts() {
 }
 
 #[test]
+fn several_indexes_stand_beside_their_own_parts_alone() {
+    let policy = builder()
+        .field(Field::new("note", Tag::Text).path("$.visits[*].note"))
+        .field(Field::new("place", Tag::Text).path("$.visits[*].place"))
+        .compound_index(index())
+        .compound_index(
+            CompoundIndex::new("phone_and_year")
+                .part("phone", Normalizer::exact())
+                .part("birth_year", Normalizer::exact()),
+        )
+        .compound_index(
+            CompoundIndex::new("visit").part("note", Normalizer::exact()).part("place", Normalizer::exact()),
+        )
+        .build()
+        .unwrap();
+    let cipher = FieldCipher::new(policy, keys(7)).with_index_keys(keys(8)).unwrap();
+    let document = r#"{"visits":[{"note":"a","place":"b"}],"postcode":"570123","birth_year":"1980","phone":"9123"}"#;
+    let stored = cipher.encrypt_json(document.as_bytes()).unwrap();
+    let read: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    for (holder, name, parts) in [
+        (&read, "place_and_year", [("postcode", "570123"), ("birth_year", "1980")]),
+        (&read, "phone_and_year", [("phone", "9123"), ("birth_year", "1980")]),
+        (&read["visits"][0], "visit", [("note", "a"), ("place", "b")]),
+    ] {
+        assert_eq!(holder[name].as_str(), Some(&cipher.compound_lookup(name, &parts).unwrap()[0][..]), "{name}");
+        assert_eq!(String::from_utf8_lossy(&stored).matches(&format!("\"{name}\":")).count(), 1, "{name}");
+    }
+    assert_eq!(cipher.decrypt_json(&stored).unwrap(), document.as_bytes());
+}
+
+#[test]
 fn what_lacks_a_part_has_no_index() {
     for document in [
         r#"{"postcode":"570123"}"#,

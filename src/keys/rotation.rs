@@ -272,6 +272,10 @@ mod tests {
         let mut keyring = Keyring::from_json(&keyring.to_json(), &kek).await.unwrap();
         keyring.set_timing_at(Timing::single_process(), start).unwrap();
         assert_eq!(keyring.promote_at(first, start).unwrap_err().kind(), ErrorKind::TooEarly);
+        let earliest = SystemTime::from(keyring.promotable_at(first).unwrap());
+        let before = keyring.promote_at(first, earliest - Duration::from_secs(1)).unwrap_err();
+        assert_eq!(before.kind(), ErrorKind::TooEarly);
+        Keyring::from_json(&keyring.to_json(), &kek).await.unwrap().promote_at(first, earliest).unwrap();
         let later = start + Duration::from_secs(1000);
         let second = keyring.add_key_at(&kek, KeyState::Pending, later).await.unwrap();
         keyring.promote_at(second, later).unwrap();

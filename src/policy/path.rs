@@ -270,6 +270,7 @@ mod tests {
         assert_eq!(parsed("$..[ 'a b' ]"), [(true, name("a b"))]);
         assert_eq!(parsed(r#"$["it's"]['\'\\\u00e9\ud83d\ude00']"#), [(false, name("it's")), (false, name("'\\é😀"))]);
         assert_eq!(parsed("$.姓名"), [(false, name("姓名"))]);
+        assert_eq!(parsed(r"$['\b\f\n\r\t\/']"), [(false, name("\u{8}\u{c}\n\r\t/"))]);
     }
 
     #[cfg(feature = "openapi")]

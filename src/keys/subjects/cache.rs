@@ -68,3 +68,46 @@ impl Cache {
         self.keys.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::keys::handle::Keys;
+    use crate::keys::lease::{Expiry, Reading};
+
+    fn key(subject: &Subject, standing: Standing, age: u64) -> SubjectKey {
+        let expiry = Expiry::new(Reading::ago(Duration::from_secs(age)), Duration::from_secs(60));
+        let keys = Keys::of_subject(standing, None, expiry);
+        SubjectKey { subject: Arc::new(subject.clone()), keys, standing, expiry }
+    }
+
+    #[test]
+    fn a_key_is_handed_out_while_half_of_its_time_is_left_and_an_erasure_to_the_end() {
+        let subject = Subject::new("42").unwrap();
+        let erased = Standing::Erased(SystemTime::now().into());
+        for (standing, age, is_known) in [
+            (Standing::Living, 20, true),
+            (Standing::Living, 40, false),
+            (erased, 20, true),
+            (erased, 40, true),
+            (erased, 61, false),
+        ] {
+            let mut cache = Cache::new(10);
+            cache.put(key(&subject, standing, age));
+            assert_eq!(cache.get(&subject).is_some(), is_known, "{standing:?} after {age} seconds");
+        }
+    }
+
+    #[test]
+    fn who_is_asked_for_again_and_again_takes_one_place_and_keeps_it() {
+        let subject = Subject::new("42").unwrap();
+        let mut cache = Cache::new(1);
+        for _ in 0..10 {
+            cache.put(key(&subject, Standing::Living, 0));
+            assert!(cache.get(&subject).is_some());
+            assert!(cache.order.len() <= 3, "{}", cache.order.len());
+        }
+    }
+}

@@ -308,3 +308,19 @@ const CAPACITY: usize = 10_000;
 const BATCH: u32 = 500;
 /// How often it is tried again where others change an entry at the same moment.
 const ATTEMPTS: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::MemorySubjectKeys;
+
+    #[test]
+    fn who_has_no_key_is_looked_for_again_soon() {
+        let keys = Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[7; 32])));
+        let keys = SubjectKeys::new(MemorySubjectKeys::default(), keys);
+        let subject = Subject::new("42").unwrap();
+        let read = Reading::ago(2 * SHORT);
+        assert!(keys.keep(&subject, Standing::Unknown, None, read).expiry.is_over());
+        assert!(!keys.keep(&subject, Standing::Living, None, read).expiry.is_over());
+    }
+}
