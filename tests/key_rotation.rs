@@ -404,6 +404,18 @@ async fn a_key_is_shredded_only_when_every_key_encryption_key_that_wrapped_it_is
     assert_eq!(keyring.keys()[1].kek(), third_name);
 }
 
+#[tokio::test]
+async fn a_key_that_lives_under_another_key_encryption_key_is_not_shredded_with_its_former_one() {
+    let (first, second) = (kek(1), kek(2));
+    let mut keyring = Keyring::create("customers", &first).await.unwrap();
+    let living = keyring.keys()[0].id();
+    keyring.rewrap(first.name(), kek(1), &second).await.unwrap();
+    keyring.authenticate_by(&second).await.unwrap();
+    assert_eq!(keyring.shreddable(first.name()).unwrap(), []);
+    assert_eq!(keyring.shred(first.name(), "receipt").unwrap(), []);
+    assert_eq!(state(&keyring, living), KeyState::Primary);
+}
+
 /// A replica that is cut off goes on by the times that it has read.
 #[tokio::test]
 async fn a_shorter_lease_is_waited_for_as_long_as_the_one_before() {
