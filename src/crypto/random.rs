@@ -33,12 +33,15 @@ pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), Error> {
 /// Fills `bytes` from the operating system's generator as it is: what is made of them must be hedged.
 pub(super) fn fill_from_system(bytes: &mut [u8]) -> Result<(), Error> {
     #[cfg(test)]
-    if repeated::fill_from_system(bytes) {
-        return Ok(());
+    if let Some(works) = repeated::fill_from_system(bytes) {
+        return works.then_some(()).ok_or_else(failed);
     }
-    SysRng.try_fill_bytes(bytes).map_err(|error| {
-        Error::new(ErrorKind::Randomness, "the operating system's random generator failed").with_source(error)
-    })
+    SysRng.try_fill_bytes(bytes).map_err(|error| failed().with_source(error))
+}
+
+#[cold]
+fn failed() -> Error {
+    Error::new(ErrorKind::Randomness, "the operating system's random generator failed")
 }
 
 /// How many moments one thread tells apart before its numbers run into those of the next.

@@ -25,6 +25,8 @@ pub(crate) enum Generator {
     From(u64),
     /// Gives the same bytes for ever.
     Stuck,
+    /// Gives none.
+    Failing,
 }
 
 #[derive(Clone)]
@@ -79,9 +81,12 @@ fn injected<T>(draw: impl FnOnce(&mut Machine) -> T) -> Option<T> {
     MACHINE.with_borrow_mut(|machine| machine.as_mut().map(draw))
 }
 
-/// Fills `bytes` where a machine is injected, and returns whether one is.
-pub(super) fn fill_from_system(bytes: &mut [u8]) -> bool {
-    injected(|machine| machine.system.fill(bytes)).is_some()
+/// Fills `bytes` where a machine is injected, and returns whether its generator works.
+pub(super) fn fill_from_system(bytes: &mut [u8]) -> Option<bool> {
+    injected(|machine| {
+        machine.system.fill(bytes);
+        !matches!(machine.system, Generator::Failing)
+    })
 }
 
 pub(super) fn suffix() -> Option<[u8; SUFFIX_LENGTH]> {
@@ -163,6 +168,27 @@ mod tests {
         let key = key();
         let [first, other] = [first, other].map(|mut machine| nonces(&mut machine, &key));
         repeated(first.iter().chain(&other))
+    }
+
+    #[test]
+    fn a_generator_that_fails_is_an_error_with_no_fall_back() {
+        let policy = crate::Policy::new("customers", [("phone", crate::Tag::Phone)]).unwrap();
+        let cipher = crate::FieldCipher::new(policy, crate::keys::Keys::from_data_key(key()));
+        let document = br#"{"phone":"+65 9123 4567"}"#;
+        let mut machine = Machine { system: Generator::Failing, ..Machine::new(Clock::Real) };
+        let drawn = machine.run(|| {
+            [
+                cipher.encrypt_json(document).map(drop),
+                cipher.encrypt_value("phone", "+65 9123 4567").map(drop),
+                SecretKey::generate().map(drop),
+                key_wrap::wrap(&Xaes256Gcm::new(&[7; 32]), &SecretKey::from_bytes(&[8; 32]), b"").map(drop),
+            ]
+        });
+        for failure in drawn {
+            assert_eq!(failure.unwrap_err().kind(), crate::ErrorKind::Randomness);
+        }
+        machine.system = Generator::From(1);
+        machine.run(|| cipher.encrypt_json(document)).unwrap();
     }
 
     fn report(what: &str, repeated: usize) {
