@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A database's error without the values that it may quote: its code and its message, and no detail.
+/// A database's error without the values that it may quote: its code, its message where that quotes none, and no detail.
 #[derive(Debug)]
 pub(crate) struct DatabaseCause(String);
 
@@ -11,7 +11,8 @@ impl DatabaseCause {
         Self(match error.as_database_error() {
             // A message names constraints and types; rows stand in the detail, which is left out.
             Some(error) => match error.code() {
-                Some(code) => format!("error {code}: {}", without_value(&code, first_line(error.message()))),
+                Some(code) if quotes_no_value(&code) => format!("error {code}: {}", first_line(error.message())),
+                Some(code) => format!("error {code}; its message, which may quote a value, is left out"),
                 None => first_line(error.message()).to_owned(),
             },
             None => match error {
@@ -30,9 +31,21 @@ fn first_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }
 
-/// Of faults in data (class 22 of SQL's codes), PostgreSQL quotes the value behind a colon.
-fn without_value<'m>(code: &str, message: &'m str) -> &'m str {
-    if code.starts_with("22") { message.split(':').next().unwrap_or_default() } else { message }
+/// The classes of SQL's codes whose messages name constraints, types and tables: connections, constraints, transactions,
+/// access, syntax, resources and the server itself. Those of faults in data (22) quote it, and what a trigger raises (P0, or
+/// a code of its own) says whatever it likes.
+const CLASSES: [&str; 10] = ["08", "23", "25", "28", "40", "42", "53", "54", "55", "57"];
+
+/// What a trigger of SQLite raises.
+const RAISED: &str = "1811";
+
+fn quotes_no_value(code: &str) -> bool {
+    match code.len() {
+        5 => CLASSES.iter().any(|class| code.starts_with(class)),
+        // SQLite has numbers.
+        1..5 => code != RAISED,
+        _ => false,
+    }
 }
 
 impl fmt::Display for DatabaseCause {
@@ -91,17 +104,19 @@ mod tests {
 
     #[test]
     fn no_value_that_a_database_quotes_is_told() {
+        let left_out = "; its message, which may quote a value, is left out";
         for (code, message, told) in [
-            (
-                "22P02",
-                "invalid input syntax for type integer: \"Tan Wei Ming\"",
-                "invalid input syntax for type integer",
-            ),
-            ("22001", "value too long for type character varying(20)", "value too long for type character varying(20)"),
-            ("23514", "new row violates check \"short\"\nDETAIL: Tan Wei Ming", "new row violates check \"short\""),
+            ("22P02", "invalid input syntax for type integer: \"Tan Wei Ming\"", left_out),
+            ("22003", "value \"Tan Wei Ming\" is out of range for type bigint", left_out),
+            ("22007", "invalid value \"Tan Wei Ming\" for \"YYYY\"", left_out),
+            ("P0001", "bad name Tan Wei Ming", left_out),
+            ("SHOP1", "bad name Tan Wei Ming", left_out),
+            ("1811", "bad name Tan Wei Ming", left_out),
+            ("2067", "UNIQUE constraint failed: customers.phone", ": UNIQUE constraint failed: customers.phone"),
+            ("23514", "new row violates check \"short\"\nDETAIL: Tan Wei Ming", ": new row violates check \"short\""),
         ] {
             let cause = DatabaseCause::of(&sqlx::Error::Database(Box::new(Talkative(code, message))));
-            assert_eq!(cause.to_string(), format!("error {code}: {told}"));
+            assert_eq!(cause.to_string(), format!("error {code}{told}"));
             assert!(!format!("{cause:?}").contains("Tan Wei"), "{cause:?}");
         }
     }

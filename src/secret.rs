@@ -33,7 +33,7 @@ impl SecretKey {
     /// [`ErrorKind::Randomness`](crate::ErrorKind::Randomness) where the generator fails; there is no fall-back.
     pub fn generate() -> Result<Self, Error> {
         let mut key = Self(Box::new([0; 32]));
-        random::fill(&mut key.0[..])?;
+        on_clean_stack::<DERIVATION, _>(|| random::fill(&mut key.0[..]))?;
         Ok(key)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::field_cipher::FieldCipher;
 use crate::error::Error;
-use crate::keys::HeldKeys;
+use crate::keys::{HeldKeys, PrimaryKey, Term};
 use crate::policy::Policy;
 
 /// Lent, it costs no counter that threads share.
@@ -37,24 +37,27 @@ impl<'c> CipherRef<'c> {
 
     /// Returns the keys of this moment, to decrypt with.
     pub(super) fn keys_now(&self) -> HeldKeys {
-        self.fit(self.keys().current())
-    }
-
-    /// Returns the keys of this moment, to encrypt with.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable) where the lease is over.
-    pub(super) fn keys_for_encryption(&self) -> Result<HeldKeys, Error> {
-        Ok(self.fit(self.keys().current_for_encryption()?))
-    }
-
-    /// Whoever is lent a cipher is done before the thread does something else.
-    fn fit(&self, keys: HeldKeys) -> HeldKeys {
+        let keys = self.keys().current();
         match self {
             Self::Lent(_) => keys,
             Self::Held(_) => keys.for_long(),
         }
+    }
+
+    /// Returns the key of this moment to encrypt with, and for how long it may be used.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable) where the lease is over, or there is no such key.
+    pub(super) fn primary_now(&self) -> Result<(PrimaryKey, Term), Error> {
+        let keys = self.keys().current_for_encryption()?;
+        let term = self.keys().term(&keys);
+        // Whoever is lent a cipher is done before the thread does something else.
+        let primary = match self {
+            Self::Lent(_) => keys.into_primary(),
+            Self::Held(_) => keys.into_primary_alone(),
+        };
+        Ok((primary?, term))
     }
 }
 

@@ -145,10 +145,8 @@ impl<'c> Encryption<'c> {
         let (tokens, _) = if let Some(tokens) = tokens {
             tokens
         } else {
-            let keys = cipher.keys_for_encryption()?;
-            let term = cipher.keys().term(&keys);
-            let encryptor = TokenEncryptor::new(keys.into_primary()?, cipher.policy().fresh_prefix_per_field());
-            tokens.insert((encryptor, term))
+            let (primary, term) = cipher.primary_now()?;
+            tokens.insert((TokenEncryptor::new(primary, cipher.policy().fresh_prefix_per_field()), term))
         };
         let policy = cipher.policy();
         let minimum = policy.minimum(field);

@@ -13,7 +13,7 @@ use crate::crypto::index_key::{IndexPlace, PlacedIndexKey};
 use crate::crypto::key_id::KeyId;
 use crate::crypto::random;
 use crate::error::{Error, ErrorKind};
-use crate::keys::Keys;
+use crate::keys::{KeySet, Keys};
 use crate::policy::{BlindIndex, Field, FieldIndex, Normalizer, Policy};
 
 /// The index keys of a cipher, and what is derived from them for its scope.
@@ -36,12 +36,27 @@ impl Indexes {
     /// The key that indexes are written with, for each indexed field.
     pub(super) fn primary(&self, policy: &Policy) -> Result<Arc<[PlacedIndexKey]>, Error> {
         let keys = self.keys.current_for_encryption()?;
+        self.forget_former(&keys);
         self.derived(keys.primary()?, policy)
     }
 
     /// Gives `take` the keys that stored indexes may have been written with, for each indexed field, key after key.
     pub(super) fn each(&self, policy: &Policy, mut take: impl FnMut(&[PlacedIndexKey])) -> Result<(), Error> {
-        self.keys.current().all().try_for_each(|key| self.derived(key, policy).map(|keys| take(&keys)))
+        let keys = self.keys.current();
+        self.forget_former(&keys);
+        keys.all().try_for_each(|key| self.derived(key, policy).map(|keys| take(&keys)))
+    }
+
+    /// Drops what was derived from keys that are no longer there.
+    fn forget_former(&self, keys: &KeySet) {
+        let is_there = |id: KeyId| keys.all().any(|key| key.id() == id);
+        let has_former = {
+            let derived = self.derived.read().unwrap_or_else(PoisonError::into_inner);
+            derived.iter().any(|(id, _)| !is_there(*id))
+        };
+        if has_former {
+            self.derived.write().unwrap_or_else(PoisonError::into_inner).retain(|(id, _)| is_there(*id));
+        }
     }
 
     fn derived(&self, key: &DataKey, policy: &Policy) -> Result<Arc<[PlacedIndexKey]>, Error> {
@@ -78,7 +93,8 @@ impl Indexes {
             })
         });
         let keys: Arc<[_]> = keys.chain(compounds).collect();
-        self.derived.write().unwrap_or_else(PoisonError::into_inner).push((key.id(), Arc::clone(&keys)));
+        let mut derived = self.derived.write().unwrap_or_else(PoisonError::into_inner);
+        derived.push((key.id(), Arc::clone(&keys)));
         Ok(keys)
     }
 }
@@ -342,5 +358,46 @@ impl Lookup {
 impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lookup").field("field", &self.policy_field().name()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{DataKey, Keyring, KeyringFile, LocalKek, SecretKey, Timing};
+    use crate::policy::{Normalizer, Tag};
+
+    #[tokio::test]
+    async fn what_was_derived_from_a_key_that_is_gone_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let kek = || LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
+        let store = KeyringFile::new(directory.path().join("keyring.json"));
+        let mut keyring = Keyring::create("customers-index", &kek()).await.unwrap();
+        keyring.set_timing(Timing::single_process()).unwrap();
+        let former = keyring.keys()[0].id();
+        keyring.save(&store).await.unwrap();
+        let keys = Keys::open(store.clone(), kek()).await.unwrap();
+
+        let field = Field::new("phone", Tag::Phone).blind_index(BlindIndex::new(Normalizer::exact()));
+        let policy = Policy::builder("customers").field(field).build().unwrap();
+        let data_keys = Keys::from_data_key(DataKey::new(&SecretKey::generate().unwrap()));
+        let cipher = FieldCipher::new(policy, data_keys).with_index_keys(keys.clone()).unwrap();
+        let derived = || {
+            cipher.lookup("phone", "+65 9123 4567").unwrap();
+            let derived = cipher.index_keys().unwrap().derived.read().unwrap();
+            derived.iter().map(|(id, _)| *id).collect::<Vec<_>>()
+        };
+        assert_eq!(derived(), [former]);
+
+        let next = keyring.add_key(&kek()).await.unwrap();
+        keyring.promote_without_waiting(next).unwrap();
+        keyring.save(&store).await.unwrap();
+        keys.reload().await.unwrap();
+        assert_eq!(derived(), [former, next]);
+
+        keyring.disable(former).unwrap();
+        keyring.save(&store).await.unwrap();
+        keys.reload().await.unwrap();
+        assert_eq!(derived(), [next]);
     }
 }

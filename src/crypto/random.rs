@@ -25,7 +25,7 @@ pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), Error> {
     let mut system = Zeroizing::new([0; 64]);
     fill_from_system(&mut system[..])?;
     Hkdf::<Sha256>::new(Some(&moment()), &system[..])
-        .expand(b"fieldseal/v1/draw", bytes)
+        .expand_multi_info(&[b"fieldseal/v1/draw", &bytes.len().to_be_bytes()], bytes)
         .expect("no more is asked for than HKDF-SHA-256's 8,160 bytes");
     Ok(())
 }

@@ -159,8 +159,8 @@ impl Keys {
     /// Reloads again and again: once every refresh period of the keyring's [`Timing`](super::Timing), and four times
     /// as often after a failure, which is logged. Spawn it once; it ends when the last clone of these keys is dropped.
     ///
-    /// A reading that has not ended after a refresh period, and after 30 seconds at least, is given up as a failure: what
-    /// waits for an answer on a connection that is gone may wait for ever.
+    /// A reading that has not ended after half of what the lease has beyond a refresh period, and after 30 seconds at least, is
+    /// given up as a failure: what waits for an answer on a connection that is gone may wait for ever.
     ///
     /// `sleep` is the one of the runtime, such as `tokio::time::sleep`. A tenth of each period is left to chance, so
     /// that a fleet that was started at once does not ask at once. Keys that come from no keyring are left alone.
@@ -176,7 +176,7 @@ impl Keys {
                 let period = if failed { period / 4 } else { period };
                 sleep(period.mul_f64(1.0 - 0.1 * random::fraction())).await;
                 let Some(keys) = keys.upgrade() else { return };
-                let longest = keys.refresh_period().max(LONGEST_READING);
+                let longest = keys.longest_reading();
                 let given_up = || Err(Error::new(ErrorKind::Keyring, format!("no end of it within {longest:?}")));
                 let outcome = unless(sleep(longest), keys.reload()).await.unwrap_or_else(given_up);
                 failed = outcome.is_err();
@@ -260,6 +260,14 @@ impl Inner {
         let set = self.in_force.now();
         let period = set.keyring().map_or(Duration::ZERO, |keyring| keyring.timing().refresh);
         period.max(Duration::from_secs(1))
+    }
+
+    /// How long a reading may take, so that the next one can still end within the lease.
+    fn longest_reading(&self) -> Duration {
+        let set = self.in_force.now();
+        let timing = set.keyring().map(Keyring::timing).unwrap_or_default();
+        let left = timing.lease.map_or(timing.refresh, |lease| lease.saturating_sub(timing.refresh) / 2);
+        left.min(timing.refresh).max(LONGEST_READING)
     }
 
     async fn reload(&self) -> Result<(), Error> {

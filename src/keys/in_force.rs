@@ -111,7 +111,12 @@ impl HeldKeys {
     /// As [`KeySet::primary`].
     pub(crate) fn into_primary(self) -> Result<PrimaryKey, Error> {
         self.primary()?;
-        Ok(PrimaryKey(self))
+        Ok(PrimaryKey::OfSet(self))
+    }
+
+    /// The same for who holds it for long: the other keys need not stay in memory for that.
+    pub(crate) fn into_primary_alone(self) -> Result<PrimaryKey, Error> {
+        Ok(PrimaryKey::Alone(Arc::clone(self.primary()?)))
     }
 }
 
@@ -130,13 +135,19 @@ impl fmt::Debug for HeldKeys {
 }
 
 /// The key that encrypts, of the moment that the keys were taken at.
-pub(crate) struct PrimaryKey(HeldKeys);
+pub(crate) enum PrimaryKey {
+    OfSet(HeldKeys),
+    Alone(Arc<DataKey>),
+}
 
 impl Deref for PrimaryKey {
     type Target = DataKey;
 
     fn deref(&self) -> &DataKey {
-        self.0.primary().expect("it was there when the keys were taken")
+        match self {
+            Self::OfSet(keys) => keys.primary().expect("it was there when the keys were taken"),
+            Self::Alone(key) => key,
+        }
     }
 }
 

@@ -133,7 +133,7 @@ impl SubjectKeys {
         }
         for _ in 0..ATTEMPTS {
             let read = Reading::now();
-            let data_keys = self.keys.current_for_encryption()?;
+            let data_keys = self.keys.current_for_encryption()?.for_long();
             let secret = SecretKey::generate()?;
             let (entry, key) = SubjectKeyEntry::wrap(data_keys.primary()?, subject, &secret)?;
             if self.store.insert(subject, &entry).await? {
@@ -197,7 +197,7 @@ impl SubjectKeys {
     pub async fn rewrap(&self) -> Result<u64, Error> {
         let (mut count, mut stalled) = (0, 0);
         loop {
-            let data_keys = self.keys.current_for_encryption()?;
+            let data_keys = self.keys.current_for_encryption()?.for_long();
             let primary = data_keys.primary()?;
             let others = self.store.wrapped_by_others(primary.id(), BATCH).await?;
             if others.is_empty() {
