@@ -365,8 +365,10 @@ impl Transformer {
                 } else if is_blank(byte) {
                     (expects, here) = self.skip_blank(byte, at - 1, expects, here, innermost, visitor)?;
                 } else {
-                    let missing = || self.malformed((at - 1, expects.missing(innermost.kind)));
-                    let rest = literal(byte).ok_or_else(missing)?;
+                    // Measured: not in a closure, which would borrow what then stands in no register.
+                    let Some(rest) = literal(byte) else {
+                        return Err(self.no_value(at - 1, expects, innermost.kind));
+                    };
                     begun = self.go_on_in_literal(rest, input, &mut at)?;
                     if begun.is_some() {
                         break;
@@ -377,6 +379,12 @@ impl Transformer {
         }
         let end = if begun.is_some() { input.len() } else { at };
         Ok((Position { expects, begun, innermost, here, watch, tagged }, done, end))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn no_value(&self, at: usize, expects: Expects, innermost: Kind) -> Error {
+        self.malformed((at, expects.missing(innermost)))
     }
 
     #[cold]
