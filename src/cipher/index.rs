@@ -383,7 +383,7 @@ mod tests {
         let data_keys = Keys::from_data_key(DataKey::new(&SecretKey::generate().unwrap()));
         let cipher = FieldCipher::new(policy, data_keys).with_index_keys(keys.clone()).unwrap();
         let derived = || {
-            cipher.lookup("phone", "+65 9123 4567").unwrap();
+            drop(cipher.lookup("phone", "+65 9123 4567").unwrap());
             let derived = cipher.index_keys().unwrap().derived.read().unwrap();
             derived.iter().map(|(id, _)| *id).collect::<Vec<_>>()
         };

@@ -301,7 +301,7 @@ impl Visitor for Direction<'_> {
 mod tests {
     use crate::crypto::repeated::{Clock, Machine};
     use crate::keys::{DataKey, Keys, SecretKey};
-    use crate::{FieldCipher, Policy, Tag};
+    use crate::{ErrorKind, FieldCipher, Policy, Tag};
 
     /// The texts of the tokens of two fields.
     fn tokens(document: &[u8]) -> [String; 2] {
@@ -328,5 +328,25 @@ mod tests {
         let prefix = 16..32;
         assert_ne!(phone[prefix.clone()], other_phone[prefix.clone()]);
         assert_ne!(name[prefix.clone()], phone[prefix]);
+    }
+
+    #[test]
+    fn nothing_is_encrypted_while_the_generator_fails_and_everything_after_that() {
+        let policy = Policy::new("customers", [("phone", Tag::Phone)]);
+        let key = DataKey::dangerous_test_key(&SecretKey::from_bytes(&[7; 32]));
+        let cipher = FieldCipher::new(policy.unwrap(), Keys::from_data_key(key));
+        let document = br#"{"phone":"+65 9123 4567"}"#;
+        let (mut stream, mut stored) = (cipher.json_encryptor(), Vec::new());
+        Machine::failing().run(|| {
+            for failure in [
+                cipher.encrypt_json(document).map(drop),
+                cipher.encrypt_value("phone", "+65 9123 4567").map(drop),
+                stream.feed(document, &mut stored),
+            ] {
+                assert_eq!(failure.unwrap_err().kind(), ErrorKind::Randomness);
+            }
+        });
+        assert!(!String::from_utf8_lossy(&stored).contains("9123"));
+        cipher.encrypt_json(document).unwrap();
     }
 }

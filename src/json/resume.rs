@@ -13,6 +13,13 @@ use crate::error::Error;
 use crate::policy::Automaton;
 
 impl Transformer {
+    /// Says that a value is missing. Out of line, so that the reading keeps where it stands in registers.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn no_value(&self, at: usize, expects: Expects, innermost: Kind) -> Error {
+        self.malformed((at, expects.missing(innermost)))
+    }
+
     /// Ends the input.
     ///
     /// # Errors

@@ -382,12 +382,6 @@ impl Transformer {
     }
 
     #[cold]
-    #[inline(never)]
-    fn no_value(&self, at: usize, expects: Expects, innermost: Kind) -> Error {
-        self.malformed((at, expects.missing(innermost)))
-    }
-
-    #[cold]
     pub(super) fn malformed(&self, (at, message): Fault) -> Error {
         let offset = self.passed + at as u64;
         Error::new(ErrorKind::Malformed, format!("not valid JSON at byte {offset}: {message}"))
