@@ -197,3 +197,70 @@ impl Keyring {
         Ok(ids)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::keys::local::LocalKek;
+    use crate::keys::timing::Timing;
+    use crate::keys::{KeyService, KeyringListing};
+    use crate::secret::SecretKey;
+
+    fn kek(byte: u8) -> LocalKek {
+        LocalKek::new(&SecretKey::from_bytes(&[byte; 32]))
+    }
+
+    #[tokio::test]
+    async fn what_is_shredded_ends_its_own_key_encryption_key_and_no_other() {
+        let (first, second) = (kek(1), kek(2));
+        let mut keyring = Keyring::create("customers", &first).await.unwrap();
+        keyring.set_timing(Timing::single_process()).unwrap();
+        let old = keyring.keys()[0].id();
+        let new = keyring.add_key(&second).await.unwrap();
+        keyring.promote(new).unwrap();
+        keyring.authenticate_by(&second).await.unwrap();
+        keyring.forget_with_everything_under_it(old, 0).unwrap();
+        assert!(!keyring.is_destroyed(first.name()));
+        assert_eq!(keyring.shred(first.name(), "receipt").unwrap(), [old]);
+        assert!(keyring.is_destroyed(first.name()));
+        assert!(!keyring.is_destroyed(second.name()));
+        keyring.add_key(&second).await.unwrap();
+        keyring.add_key(&kek(3)).await.unwrap();
+        // A keyring from before destroyed ones had a list of their own.
+        keyring.document.destroyed.clear();
+        assert!(keyring.is_destroyed(first.name()));
+        assert!(!keyring.is_destroyed(second.name()));
+    }
+
+    #[tokio::test]
+    async fn a_key_can_be_forgotten_from_the_moment_on_that_is_told() {
+        let mut keyring = Keyring::create("customers", &kek(1)).await.unwrap();
+        let id = keyring.add_key(&kek(1)).await.unwrap();
+        assert_eq!(keyring.forgettable_at(id).unwrap(), None, "it is not disabled");
+        keyring.disable(id).unwrap();
+        let disabled = keyring.known(id).unwrap().changed();
+        let earliest = keyring.forgettable_at(id).unwrap().unwrap();
+        assert_eq!(earliest, disabled.after(keyring.timing().rehearsal));
+        assert!(earliest > disabled);
+        let earliest = SystemTime::from(earliest);
+        let early = keyring.forget_at(id, earliest - Duration::from_secs(1)).unwrap_err();
+        assert_eq!(early.kind(), crate::ErrorKind::TooEarly);
+        keyring.forget_at(id, earliest).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_listing_says_what_the_keyring_does_and_whether_that_is_proven() {
+        let mut keyring = Keyring::create("customers", &kek(1)).await.unwrap();
+        keyring.add_key(&kek(1)).await.unwrap();
+        let document = keyring.to_json();
+        let unproven = KeyringListing::dangerous_without_authentication(&document).unwrap();
+        for (listing, is_proven) in [(&KeyringListing::from(&keyring), true), (&unproven, false)] {
+            assert_eq!((listing.name(), listing.revision()), (keyring.name(), 2));
+            assert_eq!(listing.keys(), keyring.keys());
+            assert_eq!(listing.changes(), keyring.changes());
+            assert_eq!(listing.is_authenticated(), is_proven);
+        }
+    }
+}

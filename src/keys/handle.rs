@@ -445,6 +445,82 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_tenth_of_each_refresh_period_is_left_to_chance() {
+        let (_, _, keys) = opened(false).await;
+        let waits = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&waits);
+        let fresh = tokio::spawn(keys.keep_fresh(move |wait| {
+            told.lock().unwrap().push(wait);
+            tokio::time::sleep(wait)
+        }));
+        tokio::time::sleep(Duration::from_secs(20 * 60)).await;
+        drop(keys);
+        tokio::time::timeout(Duration::from_secs(61), fresh).await.unwrap().unwrap();
+        let waits = waits.lock().unwrap();
+        // Of the others, one for each reading, none is waited for: they bound it.
+        let periods: Vec<_> = waits.iter().filter(|wait| **wait != LONGEST_READING).collect();
+        assert!((20..=23).contains(&periods.len()), "{waits:?}");
+        assert!(periods.iter().all(|wait| (54..=60).contains(&wait.as_secs())), "{waits:?}");
+        assert!(periods.iter().any(|wait| *wait != periods[0]), "{waits:?}");
+    }
+
+    #[tokio::test]
+    async fn keys_that_never_change_are_never_taken_anew() {
+        let aged = |keys: &Keys| keys.term(&keys.current()).made_older(Duration::from_secs(2));
+        let key = || DataKey::new(&SecretKey::from_bytes(&[7; 32]));
+        let alone = Keys::from_data_key(key());
+        assert!(!aged(&alone).is_over());
+        let expiry = Expiry::new(Reading::now(), Duration::from_secs(60));
+        assert!(aged(&Keys::of_subject(Standing::Living, Some(key()), expiry)).is_over());
+        let (_, _, keys) = opened(false).await;
+        assert!(aged(&keys).is_over());
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_logged_when_the_keyring_is_read_and_when_it_is_read_again() {
+        let day = Duration::from_secs(86_400);
+        let mut keyring = Keyring::create_at("customers", &kek(), SystemTime::now() - 100 * day).await.unwrap();
+        let id = keyring.keys()[0].id().to_string();
+        let store = Arc::new(Memory::default());
+        keyring.save(&store).await.unwrap();
+        let log = Log::default();
+        let written = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || written.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let keys = Keys::open(Arc::clone(&store), kek()).await.unwrap();
+        assert!(!log.taken().contains(&id), "without a schedule nothing is due");
+        let schedule = super::super::Schedule { rotate_every: Some(90 * day), lifetime: None };
+        keyring.set_schedule(schedule).unwrap();
+        keyring.save(&store).await.unwrap();
+        keys.reload().await.unwrap();
+        let warning = log.taken();
+        assert!(warning.contains("WARN") && warning.contains(&id) && warning.contains("customers"), "{warning}");
+        Keys::open(store, kek()).await.unwrap();
+        let warning = log.taken();
+        assert!(warning.contains("WARN") && warning.contains(&id), "{warning}");
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn taken(&self) -> String {
+            String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+        }
+    }
+
+    impl std::io::Write for Log {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(line);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_store_that_never_answers_is_asked_again() {
         let (store, mut keyring, keys) = opened(false).await;
         let fresh = tokio::spawn(keys.keep_fresh(tokio::time::sleep));

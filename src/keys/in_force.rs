@@ -154,6 +154,10 @@ impl Deref for PrimaryKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::key_services::KeyServices;
+    use crate::keys::keyring::Keyring;
+    use crate::keys::local::LocalKek;
+    use crate::secret::SecretKey;
 
     #[test]
     fn only_a_later_reading_of_the_set_in_force_is_taken_note_of() {
@@ -167,5 +171,33 @@ mod tests {
         assert!(is_read_before(2) && !is_read_before(4));
         in_force.renew(&held, hour(5));
         assert!(!is_read_before(4), "it was read since");
+    }
+
+    #[tokio::test]
+    async fn the_revision_in_force_with_another_content_is_refused_and_an_earlier_one_passed_over() {
+        let kek = LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
+        let first = Keyring::create("customers", &kek).await.unwrap().to_json();
+        let services = KeyServices::from(&kek);
+        let set = |document: Vec<u8>| {
+            let services = &services;
+            async move {
+                let keyring = Keyring::from_json(&document, services).await.unwrap();
+                KeySet::unwrap(keyring, "here", services, None).await.unwrap()
+            }
+        };
+        let second = || async {
+            let mut keyring = Keyring::from_json(&first, &kek).await.unwrap();
+            keyring.add_key(&kek).await.unwrap();
+            keyring.to_json()
+        };
+        let (one, other) = (second().await, second().await);
+        let in_force = InForce::new(set(first.clone()).await, Reading::now());
+        in_force.exchange(set(one.clone()).await, Reading::now(), "here").unwrap();
+        in_force.exchange(set(one.clone()).await, Reading::now(), "here").unwrap();
+        in_force.exchange(set(first.clone()).await, Reading::now(), "here").unwrap();
+        assert_eq!(in_force.now().keyring().unwrap().to_json(), one);
+        let fork = in_force.exchange(set(other).await, Reading::now(), "here").unwrap_err();
+        assert!(fork.to_string().contains("with another content"), "{fork}");
+        assert_eq!(in_force.now().keyring().unwrap().to_json(), one);
     }
 }

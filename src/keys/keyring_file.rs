@@ -100,3 +100,20 @@ impl KeyringStore for KeyringFile {
 const FILE: &str = "keyring file";
 /// 1 MiB: room for thousands of keys.
 const LONGEST: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_document_is_as_long_as_it_may_be_and_no_longer() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = KeyringFile::new(directory.path().join("keyring.json"));
+        let longest = vec![b'x'; LONGEST];
+        file.replace(None, &longest).await.unwrap().unwrap();
+        assert_eq!(file.read().await.unwrap(), longest);
+        let error = file.replace(Some(&longest), &[&longest[..], b"x"].concat()).await.unwrap_err();
+        assert!(error.to_string().contains("would be longer"), "{error}");
+        assert!(file.is_still(&longest));
+    }
+}

@@ -265,6 +265,14 @@ mod tests {
     }
 
     #[test]
+    fn the_directory_of_a_name_alone_is_the_one_worked_in_and_one_that_is_gone_is_told() {
+        sync_directory(Path::new("keyring.json")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        sync_directory(&directory.path().join("keyring.json")).unwrap();
+        sync_directory(&directory.path().join("gone").join("keyring.json")).unwrap_err();
+    }
+
+    #[test]
     fn any_permission_of_group_or_others_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");

@@ -282,6 +282,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_is_promoted_from_the_very_moment_on_that_is_told() {
+        let kek = LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
+        let start = UNIX_EPOCH + Duration::from_secs(1_764_000_000);
+        let mut keyring = Keyring::create_at("customers", &kek, start).await.unwrap();
+        let id = keyring.add_key_at(&kek, KeyState::Pending, start).await.unwrap();
+        let earliest = SystemTime::from(keyring.promotable_at(id).unwrap());
+        assert!(earliest > start);
+        let early = keyring.promote_at(id, earliest - Duration::from_secs(1)).unwrap_err();
+        assert_eq!(early.kind(), ErrorKind::TooEarly);
+        keyring.promote_at(id, earliest).unwrap();
+    }
+
+    #[tokio::test]
     async fn former_times_are_waited_for_where_any_of_them_was_longer_and_only_there() {
         let kek = LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
         let start = UNIX_EPOCH + Duration::from_secs(1_764_000_000);

@@ -299,6 +299,22 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(20) + LONGEST_PAUSE * 3);
     }
 
+    /// Without longer pauses, a service that recovers is asked by everybody at once.
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_and_are_drawn_at_random() {
+        let mut longest = Duration::ZERO;
+        for _ in 0..60 {
+            let (service, _) = scripted(Duration::ZERO, |_| Some(busy()));
+            let one = wrapped(&service, 1).await;
+            let began = time::Instant::now();
+            service.unwrap(&one, &context()).await.unwrap_err();
+            longest = longest.max(began.elapsed());
+        }
+        // Three pauses of at most 200, 400 and 800 ms; that each of sixty sums is below 500 ms happens never.
+        assert!(longest > Duration::from_millis(500), "{longest:?}");
+        assert!(longest <= Duration::from_millis(1410), "{longest:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_asks_at_the_same_time_shares_one_call_and_its_failure() {
         let (service, calls) =

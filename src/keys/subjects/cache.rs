@@ -101,6 +101,18 @@ mod tests {
     }
 
     #[test]
+    fn who_is_asked_for_again_and_again_behind_another_takes_bounded_room() {
+        let [first, other] = ["1", "2"].map(|id| Subject::new(id).unwrap());
+        let mut cache = Cache::new(2);
+        cache.put(key(&first, Standing::Living, 0));
+        for _ in 0..20 {
+            cache.put(key(&other, Standing::Living, 0));
+            assert!(cache.get(&other).is_some());
+            assert!(cache.order.len() <= 5, "{}", cache.order.len());
+        }
+    }
+
+    #[test]
     fn who_is_asked_for_again_and_again_takes_one_place_and_keeps_it() {
         let subject = Subject::new("42").unwrap();
         let mut cache = Cache::new(1);

@@ -312,7 +312,71 @@ const ATTEMPTS: u32 = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::MemorySubjectKeys;
+    use crate::keys::{Keyring, KeyringFile, LocalKek, MemorySubjectKeys};
+
+    fn data_keys(byte: u8) -> Keys {
+        Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[byte; 32])))
+    }
+
+    #[tokio::test]
+    async fn a_receipt_says_which_data_key_wrapped_the_key_that_is_gone() {
+        let data_keys = data_keys(7);
+        let subjects = SubjectKeys::new(MemorySubjectKeys::default(), data_keys.clone());
+        let subject = Subject::new("42").unwrap();
+        subjects.find_or_create(&subject).await.unwrap();
+        let receipt = subjects.erase(&subject, "asked for it").await.unwrap();
+        assert!(receipt.wrapped_by().is_some());
+        assert_eq!(receipt.wrapped_by(), data_keys.primary_id());
+        let again = subjects.erase(&subject, "asked for it again").await.unwrap();
+        assert_eq!(again.wrapped_by(), None, "the first receipt has it");
+        assert_eq!(again.key_id(), receipt.key_id());
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_looked_for_four_times_in_each_lifetime() {
+        for (lifetime, period) in [(60_000, 15_000), (10_000, 2500), (2000, 1000), (200, 1000)]
+            .map(|(one, other)| (Duration::from_millis(one), Duration::from_millis(other)))
+        {
+            let subjects = SubjectKeys::new(MemorySubjectKeys::default(), data_keys(7)).with_lifetime(lifetime);
+            let (sender, mut waits) = tokio::sync::mpsc::unbounded_channel();
+            let dropping = tokio::spawn(subjects.drop_expired(move |wait| {
+                sender.send(wait).unwrap();
+                std::future::pending::<()>()
+            }));
+            assert_eq!(waits.recv().await, Some(period), "{lifetime:?}");
+            dropping.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn every_key_is_wrapped_again_under_the_primary_data_key_and_stays_the_same() {
+        let kek = LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
+        let directory = tempfile::tempdir().unwrap();
+        let store = KeyringFile::new(directory.path().join("keyring.json"));
+        let mut keyring = Keyring::create("customers", &kek).await.unwrap();
+        keyring.save(&store).await.unwrap();
+        let data_keys = Keys::open(store.clone(), kek).await.unwrap();
+        let subjects = SubjectKeys::new(MemorySubjectKeys::default(), data_keys.clone());
+        let living: Vec<_> = (0..3).map(|id| Subject::new(id.to_string()).unwrap()).collect();
+        let mut ids = Vec::new();
+        for subject in &living {
+            subjects.find_or_create(subject).await.unwrap();
+            ids.push(subjects.entry(subject).await.unwrap().unwrap().key_id());
+        }
+        assert_eq!(subjects.rewrap().await.unwrap(), 0, "all are under the primary one");
+        let kek = LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
+        let new = keyring.add_key(&kek).await.unwrap();
+        keyring.promote_without_waiting(new).unwrap();
+        keyring.save(&store).await.unwrap();
+        data_keys.reload().await.unwrap();
+        assert_eq!(subjects.rewrap().await.unwrap(), 3);
+        for (subject, id) in living.iter().zip(ids) {
+            let entry = subjects.entry(subject).await.unwrap().unwrap();
+            assert_eq!((entry.key_id(), entry.wrapped_by()), (id, Some(new)));
+            assert!(subjects.read(subject).await.unwrap().exists());
+        }
+        assert_eq!(subjects.rewrap().await.unwrap(), 0);
+    }
 
     #[test]
     fn who_has_no_key_is_looked_for_again_soon() {
