@@ -313,3 +313,84 @@ fn malformed() -> Error {
         "not a valid JSON Patch (RFC 6902): an array of objects, each with the members of its operation and no other";
     Error::new(ErrorKind::Malformed, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::visitor::tests::Stub;
+    use crate::policy::{Field, Tag};
+
+    fn rewritten(path: &str, patch: &str, longest: usize) -> Result<String, Error> {
+        let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone).path(path)).build().unwrap();
+        let (longest, mut out) = (Longest { value: usize::MAX, out: longest }, Vec::new());
+        transform_patch(&policy, &mut Stub::default(), patch.as_bytes(), longest, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    fn refused(path: &str, patch: &str) -> bool {
+        rewritten(path, patch, usize::MAX).is_err_and(|error| error.kind() == ErrorKind::Refused)
+    }
+
+    #[test]
+    fn a_patch_becomes_as_long_as_it_may_and_no_longer() {
+        for patch in [
+            r#"[{"op":"add","path":"/phone","value":1}]"#,
+            r#"[{"op":"add","path":"/a","value":{"phone":1}}]"#,
+            r#"[{"op":"add","path":"/a","value":[{"phone":1},{"phone":2,"b":[]}]}]"#,
+            r#"[{"op":"add","path":"/a","value":1},{"op":"add","path":"/phone","value":2}]"#,
+        ] {
+            let whole = rewritten("$..phone", patch, usize::MAX).unwrap();
+            // What follows the last value is as long as it was sent.
+            let rest = patch.len() - patch.rfind('}').unwrap();
+            let value_end = whole.len() - rest;
+            for longest in 0..=value_end {
+                match rewritten("$..phone", patch, longest) {
+                    Ok(out) => assert!(longest == value_end && out == whole, "{patch} in {longest}"),
+                    Err(error) => {
+                        assert!(longest < value_end, "{patch} in {longest}");
+                        assert_eq!(error.kind(), ErrorKind::TooLarge, "{patch} in {longest}: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_refused_wherever_it_stands_in_a_patch() {
+        for patch in [
+            r#"[{"op":"add","path":"/a","value":"TOKEN"}]"#,
+            r#"[{"op":"add","path":"/a","value":[{"TOKEN":1}]}]"#,
+            r#"[{"op":"test","path":"/a","value":"TOKEN"}]"#,
+            r#"[{"op":"test","path":"/a","value":{"b":["TOKEN"]}}]"#,
+            r#"[{"op":"remove","path":"/TOKEN"}]"#,
+            r#"[{"op":"copy","from":"/TOKEN","path":"/a"}]"#,
+        ] {
+            assert!(refused("$.phone", &patch.replace("TOKEN", "fs1.AQ")), "{patch}");
+            assert_eq!(rewritten("$.phone", patch, usize::MAX).unwrap(), patch);
+        }
+    }
+
+    #[test]
+    fn elements_are_moved_out_of_no_list_whose_places_differ_and_may_be_copied() {
+        let (from, elsewhere) = (r#""from":"/b/0","path":"/c""#, r#""from":"/d/0","path":"/c""#);
+        for path in ["$.b[1].phone", "$.b[1]"] {
+            assert!(refused(path, &format!(r#"[{{"op":"move",{from}}}]"#)), "{path}");
+            for good in [
+                format!(r#"[{{"op":"copy",{from}}}]"#),
+                format!(r#"[{{"op":"copy",{elsewhere}}}]"#),
+                format!(r#"[{{"op":"move",{elsewhere}}}]"#),
+            ] {
+                assert_eq!(rewritten(path, &good, usize::MAX).unwrap(), good, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_names_the_member_where_no_element_is_tagged() {
+        for (path, pointer) in [("$['2019'].phone", "/2019/phone"), ("$.years['2019']", "/years/2019")] {
+            let patch = format!(r#"[{{"op":"add","path":"{pointer}","value":1}}]"#);
+            let expected = format!(r#"[{{"op":"add","path":"{pointer}","value":"T"}}]"#);
+            assert_eq!(rewritten(path, &patch, usize::MAX).unwrap(), expected);
+        }
+    }
+}

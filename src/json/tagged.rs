@@ -123,3 +123,28 @@ fn check_record_length(length: usize) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::visitor::tests::Stub;
+    use crate::json::visitor::{Flow, Framing};
+    use crate::policy::{Field, Policy, RecordBinding, Tag};
+
+    #[test]
+    fn a_record_becomes_as_long_as_it_may_and_no_longer() {
+        let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone));
+        let policy = policy.bind_records(RecordBinding::required("id")).build().unwrap();
+        let rewritten = |length: usize| {
+            let text = br#"{"phone":1,"id":7}"#;
+            let mut visitor = Stub { writes: vec![b'1'; length - text.len() + 1], ..Stub::default() };
+            let mut transformer = Transformer::new(policy.automaton(), Flow::Inward, Framing::Single, usize::MAX);
+            let mut out = Vec::new();
+            transformer.feed(policy.automaton(), &mut visitor, text, &mut out, usize::MAX)?;
+            transformer.finish(&mut visitor, &mut out)?;
+            Ok::<_, Error>(out.len())
+        };
+        assert_eq!(rewritten(LONGEST_REWRITTEN).unwrap(), LONGEST_REWRITTEN);
+        assert_eq!(rewritten(LONGEST_REWRITTEN + 1).unwrap_err().kind(), ErrorKind::TooLarge);
+    }
+}

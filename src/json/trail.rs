@@ -369,3 +369,47 @@ impl Transformer {
         self.trail.as_mut().map_or(Ok(()), |trail| trail.flush(visitor))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::visitor::tests::Stub;
+    use crate::policy::{Field, Strict, Tag};
+
+    fn trail(strict: Strict) -> Trail {
+        let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone)).strict(strict).build();
+        Trail::of(&policy.unwrap()).unwrap()
+    }
+
+    /// A name may be what looks personal, whatever it is made of.
+    #[test]
+    fn a_name_that_looks_personal_is_not_shown_and_those_around_it_are() {
+        let visitor = Stub { personal: b"tan", ..Stub::default() };
+        let mut trail = trail(Strict::refuse());
+        trail.open();
+        trail.member(b"members");
+        trail.open();
+        let told = trail.follow(b"tan", true, &visitor).unwrap_err().to_string();
+        assert!(told.contains("$.members.* is personal"), "{told}");
+        trail.member(b"mail");
+        let told = trail.look(Part::Value, b"tan", &visitor).unwrap_err().to_string();
+        assert!(told.contains("$.members.mail is personal"), "{told}");
+    }
+
+    #[test]
+    fn an_exception_holds_for_a_name_that_ends_in_an_escape() {
+        // As they are spelled, these are 4, 51 and 240 bytes long.
+        for length in [1, 48, 237] {
+            let name = "a".repeat(length);
+            let strict = Strict::refuse().except(format!("$['{name}/b']"));
+            let mut trail = trail(strict);
+            trail.open();
+            trail.spell(format!(r"{name}\/b").as_bytes());
+            trail.end_spelling();
+            assert!(trail.is_excepted(), "{length}");
+            trail.spell(format!(r"{name}\/c").as_bytes());
+            trail.end_spelling();
+            assert!(!trail.is_excepted(), "{length}");
+        }
+    }
+}

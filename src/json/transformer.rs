@@ -397,3 +397,102 @@ impl fmt::Debug for Transformer {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::members::Member;
+    use crate::json::visitor::tests::Stub;
+    use crate::policy::{Field, Policy, Strict, Tag};
+
+    fn policy() -> Policy {
+        let phone = Field::new("phone", Tag::Phone).path("$..phone");
+        Policy::builder("customers").field(phone).strict(Strict::refuse()).build().unwrap()
+    }
+
+    fn rewritten(framing: Framing, visitor: &mut Stub, input: &str, length: usize) -> Result<String, Error> {
+        let policy = policy();
+        let mut transformer = Transformer::new(policy.automaton(), Flow::Inward, framing, usize::MAX);
+        if visitor.personal != b"\0" {
+            transformer = transformer.with_trail(Trail::of(&policy));
+        }
+        let mut all = Vec::new();
+        for piece in input.as_bytes().chunks(length) {
+            let mut out = Vec::new();
+            transformer.feed(policy.automaton(), visitor, piece, &mut out, usize::MAX)?;
+            all.extend(out);
+        }
+        transformer.finish(visitor, &mut all)?;
+        Ok(String::from_utf8(all).unwrap())
+    }
+
+    fn refusal(framing: Framing, input: &str) -> String {
+        rewritten(framing, &mut Stub::default(), input, usize::MAX).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_fault_is_told_with_its_byte() {
+        for (input, opening) in [("[", 1), (r#"{"a":"#, 5)] {
+            let message = refusal(Framing::Single, &input.repeat(129));
+            assert!(message.starts_with(&format!("not valid JSON at byte {}: objects", 128 * opening)), "{message}");
+        }
+        for (input, at) in [("[\n1]", 1), ("{\"a\":\n1}", 5), ("[1,\n2]", 3)] {
+            let message = refusal(Framing::Lines, input);
+            assert!(message.starts_with(&format!("not valid JSON at byte {at}: a line break")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_ends_where_a_value_is_due_is_not_complete() {
+        for input in [r#"{"a":"#, "[1,", "1\n[1,", "[[],"] {
+            let message = refusal(Framing::Lines, input);
+            assert!(message.contains("the document ends early"), "{input}: {message}");
+        }
+        for input in ["", "\n", "1\n", "1\n2", "1\n\n"] {
+            assert_eq!(rewritten(Framing::Lines, &mut Stub::default(), input, 1).unwrap(), input);
+        }
+    }
+
+    #[test]
+    fn what_is_like_an_operation_of_a_patch_but_is_none_passes() {
+        for input in [
+            r#"{"path":"/a","edit":{"replace":1}}"#,
+            r#"{"path":"/a","edit":{"replace":{"op":1}}}"#,
+            r#"{"op":"other","path":"/a"}"#,
+            r#"{"op":"REPLACE","path":"/a"}"#,
+            r#"{"op":"replace","way":"/a"}"#,
+        ] {
+            for length in [1, 3, 100] {
+                assert_eq!(rewritten(Framing::Single, &mut Stub::default(), input, length).unwrap(), input);
+            }
+        }
+        for input in [r#"{"path":"/a","op":{"replace":1}}"#, r#"{"op":"r\u0065place","path":"/a"}"#] {
+            assert!(refusal(Framing::Single, input).contains("an operation of a JSON Patch"), "{input}");
+        }
+    }
+
+    #[test]
+    fn a_member_keeps_its_name_where_the_visitor_changes_none() {
+        let named = || Member::Named("other".into());
+        let input = r#"{"a":1,"phone":1,"b":2}"#;
+        for (changes_members, personal, expected) in [
+            (false, &b"\0"[..], r#"{"a":1,"phone":"T","b":2}"#),
+            (false, b"tan", r#"{"a":1,"phone":"T","b":2}"#),
+            (true, b"tan", r#"{"a":1,"other":"T","b":2}"#),
+        ] {
+            let mut visitor = Stub { changes_members, member: named(), personal, ..Stub::default() };
+            assert_eq!(rewritten(Framing::Single, &mut visitor, input, 100).unwrap(), expected);
+        }
+    }
+
+    /// Only what comes before a value is held back with its member.
+    #[test]
+    fn a_long_value_flows_where_members_change() {
+        let input = format!(r#"{{"a":"{}","phone":1}}"#, "a".repeat(200_000));
+        let mut visitor = Stub { changes_members: true, member: Member::Omitted, ..Stub::default() };
+        for length in [1000, 50_000] {
+            let out = rewritten(Framing::Single, &mut visitor, &input, length).unwrap();
+            assert_eq!(out, input.replace(r#","phone":1"#, ""));
+        }
+    }
+}

@@ -159,3 +159,61 @@ pub(crate) enum Framing {
     /// Newline-delimited JSON: a document a line, no line break within one, empty lines skipped.
     Lines,
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// Writes the same for every value, and refuses what looks like a token or, where it is to, personal.
+    pub(crate) struct Stub {
+        pub(crate) writes: Vec<u8>,
+        pub(crate) changes_members: bool,
+        pub(crate) member: Member<'static>,
+        pub(crate) personal: &'static [u8],
+    }
+
+    impl Default for Stub {
+        fn default() -> Self {
+            Self { writes: b"\"T\"".to_vec(), changes_members: false, member: Member::Kept, personal: b"\0" }
+        }
+    }
+
+    impl Visitor for Stub {
+        fn value(&mut self, _: FieldIndex, _: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+            out.extend_from_slice(&self.writes);
+            Ok(())
+        }
+
+        fn changes_members(&self) -> bool {
+            self.changes_members
+        }
+
+        fn member(&self, _: FieldIndex) -> Member<'_> {
+            self.member.clone()
+        }
+
+        fn too_long(&self, _: FieldIndex) -> Error {
+            Error::new(ErrorKind::TooLarge, "too long")
+        }
+
+        fn shortest_untagged(&self) -> Option<usize> {
+            Some(4)
+        }
+
+        fn untagged(&self, text: &[u8], _: Option<usize>) -> Result<usize, Error> {
+            match memchr::memmem::find(text, b"fs1.") {
+                Some(_) => Err(Error::new(ErrorKind::Refused, "a token stands where none is expected")),
+                None => Ok(text.len()),
+            }
+        }
+
+        fn looks_personal(&self, text: &[u8], _: Cut) -> Option<&'static str> {
+            memchr::memmem::find(text, self.personal).map(|_| "personal")
+        }
+
+        fn found_personal(&self, what: &'static str, path: &str, _: u64) -> Result<(), Error> {
+            Err(Error::new(ErrorKind::Unprotected, format!("{path} is {what}")))
+        }
+    }
+}

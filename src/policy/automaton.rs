@@ -446,4 +446,52 @@ mod tests {
         assert!(matches!(automaton(&["$.address", "$.address.postcode"]), Err(Conflict::Unreachable(1))));
         assert!(matches!(automaton(&["$..a.*.*.*.*.*.*.*.*.*.*.*"]), Err(Conflict::TooManyStates)));
     }
+
+    #[test]
+    fn as_many_places_are_told_apart_as_may_be_and_no_more() {
+        // One for each name, one for the root and one for all other places.
+        let of_places = |places: usize| automaton(&[&format!("${}", ".a".repeat(places - 2))]).map(drop);
+        of_places(MOST_STATES).unwrap();
+        assert!(matches!(of_places(MOST_STATES + 1), Err(Conflict::TooManyStates)));
+    }
+
+    #[test]
+    fn the_longest_name_is_that_of_a_path() {
+        assert_eq!(automaton(&["$.a.phone", "$..email[*].b"]).unwrap().longest_name(), 5);
+        assert_eq!(automaton(&["$[*]"]).unwrap().longest_name(), 0);
+    }
+
+    /// An array there would be a record with its names left out.
+    #[test]
+    fn an_object_is_known_by_a_name_in_it_whatever_else_holds_at_any_depth() {
+        for (paths, is_known) in [
+            (&["$.customer.name"][..], true),
+            (&["$.customer.name", "$..phone"], true),
+            (&["$..phone"], false),
+            (&["$.customer..phone"], false),
+            (&["$.customer.name", "$.customer[*].name"], false),
+            (&["$.customer"], false),
+        ] {
+            let automaton = automaton(paths).unwrap();
+            let customer = automaton.member(State::START, b"customer");
+            assert_eq!(automaton.is_object(customer, false), is_known, "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn an_element_is_looked_at_where_slices_alone_lead_to_an_object() {
+        for (paths, is_looked_at) in [
+            (&["$.rows[:].phone"][..], true),
+            (&["$.rows[:].phone", "$.rows[:].email"], true),
+            (&["$.rows[:]..phone"], false),
+            (&["$.rows[:][*]"], false),
+            (&["$.rows[:][*].phone"], false),
+            (&["$.rows[*].phone"], false),
+            (&["$.rows[:].phone", "$..email"], false),
+        ] {
+            let automaton = automaton(paths).unwrap();
+            let element = automaton.element(automaton.member(State::START, b"rows"), 0);
+            assert_eq!(element.is_looked_at(), is_looked_at, "{paths:?}");
+        }
+    }
 }

@@ -388,3 +388,58 @@ fn never_encrypted(name: &str) -> Option<&'static str> {
 }
 
 const PASSWORD: &str = "a password is not encrypted but hashed (Argon2id), so that nobody can turn it back";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{BlindIndex, Normalizer, Tag};
+
+    fn fields() -> Vec<Field> {
+        let index = BlindIndex::new(Normalizer::exact());
+        vec![
+            Field::new("phone", Tag::Phone).path("$.phone").blind_index(index),
+            Field::new("postcode", Tag::Address).path("$.postcode"),
+            Field::new("birth_year", Tag::DateOfBirth).path("$.birth_year"),
+        ]
+    }
+
+    fn compound(name: &str) -> CompoundIndex {
+        CompoundIndex::new(name).part("postcode", Normalizer::exact()).part("birth_year", Normalizer::exact())
+    }
+
+    fn checked(fields: &[Field], compounds: &[CompoundIndex]) -> Result<Checked, Fault> {
+        check("customers", fields, compounds, None, None)
+    }
+
+    #[test]
+    fn an_index_that_stands_where_a_field_does_is_told_by_the_fields_that_it_is_of() {
+        for (name, other) in [("birth_year", "birth_year"), ("phone_index", "phone")] {
+            let fault = checked(&fields(), &[compound(name)]).unwrap_err();
+            let message = &fault.message;
+            assert!(message.contains("`postcode`") && message.contains(&format!("`{other}`")), "{message}");
+            // The last field stands for what is none.
+            assert!(format!("{fault:?}").contains("place: Field(2)"), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_has_so_many_indexes_of_several_fields_and_no_more() {
+        let indexes = |count: usize| (0..count).map(|number| compound(&format!("index_{number}"))).collect::<Vec<_>>();
+        assert_eq!(checked(&fields(), &indexes(MOST_FIELDS)).unwrap().parts.len(), MOST_FIELDS);
+        let fault = checked(&fields(), &indexes(MOST_FIELDS + 1)).unwrap_err();
+        assert!(fault.message.contains("256 indexes of several fields at most"), "{}", fault.message);
+    }
+
+    #[test]
+    fn an_index_stands_beside_its_own_parts_whatever_other_fields_there_are() {
+        let mut fields = fields();
+        fields.push(Field::new("tags", Tag::Text).path("$.tags[*]"));
+        fields.push(Field::new("city", Tag::Address).path("$.home.city"));
+        let Checked { automaton, parts, .. } = checked(&fields, &[compound("place_and_year")]).unwrap();
+        assert_eq!(parts, [[FieldIndex(1), FieldIndex(2)]]);
+        let root = automaton.start();
+        assert!(automaton.field(automaton.member(root, b"place_and_year")).is_some());
+        let home = automaton.member(root, b"home");
+        assert_eq!(automaton.field(automaton.member(home, b"place_and_year")), None);
+    }
+}

@@ -77,3 +77,25 @@ impl Reveal {
         self.fields.iter().rev().find(|(field, _)| field == name).map_or(self.others, |(_, shown)| *shown)
     }
 }
+
+#[cfg(all(test, feature = "layer"))]
+mod tests {
+    use super::*;
+    use crate::policy::Tag;
+
+    #[test]
+    fn a_name_that_is_no_fields_matters_where_it_is_to_hide_more_than_the_others() {
+        let fields = [Field::new("phone", Tag::Phone)];
+        for (others, shown, is_told) in [
+            (Shown::Plain, Shown::Plain, false),
+            (Shown::Plain, Shown::Masked, true),
+            (Shown::Masked, Shown::Plain, false),
+            (Shown::Masked, Shown::Masked, false),
+            (Shown::Masked, Shown::Absent, true),
+            (Shown::Absent, Shown::Absent, false),
+        ] {
+            let reveal = Reveal::all(others).field("phone", Shown::Absent).field("phnoe", shown);
+            assert_eq!(reveal.hidden_besides(&fields), is_told.then_some("phnoe"), "{others:?}, {shown:?}");
+        }
+    }
+}
