@@ -276,6 +276,10 @@ mod tests {
         let before = keyring.promote_at(first, earliest - Duration::from_secs(1)).unwrap_err();
         assert_eq!(before.kind(), ErrorKind::TooEarly);
         Keyring::from_json(&keyring.to_json(), &kek).await.unwrap().promote_at(first, earliest).unwrap();
+        // Nor for a key of a clock that was ahead.
+        let ahead = earliest + Duration::from_secs(1000);
+        let third = keyring.add_key_at(&kek, KeyState::Pending, ahead).await.unwrap();
+        Keyring::from_json(&keyring.to_json(), &kek).await.unwrap().promote_at(third, earliest).unwrap();
         let later = start + Duration::from_secs(1000);
         let second = keyring.add_key_at(&kek, KeyState::Pending, later).await.unwrap();
         keyring.promote_at(second, later).unwrap();
