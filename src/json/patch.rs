@@ -320,15 +320,15 @@ mod tests {
     use crate::json::visitor::tests::Stub;
     use crate::policy::{Field, Tag};
 
-    fn rewritten(path: &str, patch: &str, longest: usize) -> Result<String, Error> {
-        let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone).path(path)).build().unwrap();
+    fn rewritten(tagged: &str, patch: &str, longest: usize) -> Result<String, Error> {
+        let policy = Policy::builder("customers").field(Field::new("phone", Tag::Phone).path(tagged)).build().unwrap();
         let (longest, mut out) = (Longest { value: usize::MAX, out: longest }, Vec::new());
         transform_patch(&policy, &mut Stub::default(), patch.as_bytes(), longest, &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 
-    fn refused(path: &str, patch: &str) -> bool {
-        rewritten(path, patch, usize::MAX).is_err_and(|error| error.kind() == ErrorKind::Refused)
+    fn refused(tagged: &str, patch: &str) -> bool {
+        rewritten(tagged, patch, usize::MAX).is_err_and(|error| error.kind() == ErrorKind::Refused)
     }
 
     #[test]
@@ -373,24 +373,24 @@ mod tests {
     #[test]
     fn elements_are_moved_out_of_no_list_whose_places_differ_and_may_be_copied() {
         let (from, elsewhere) = (r#""from":"/b/0","path":"/c""#, r#""from":"/d/0","path":"/c""#);
-        for path in ["$.b[1].phone", "$.b[1]"] {
-            assert!(refused(path, &format!(r#"[{{"op":"move",{from}}}]"#)), "{path}");
+        for tagged in ["$.b[1].phone", "$.b[1]"] {
+            assert!(refused(tagged, &format!(r#"[{{"op":"move",{from}}}]"#)), "{tagged}");
             for good in [
                 format!(r#"[{{"op":"copy",{from}}}]"#),
                 format!(r#"[{{"op":"copy",{elsewhere}}}]"#),
                 format!(r#"[{{"op":"move",{elsewhere}}}]"#),
             ] {
-                assert_eq!(rewritten(path, &good, usize::MAX).unwrap(), good, "{path}");
+                assert_eq!(rewritten(tagged, &good, usize::MAX).unwrap(), good, "{tagged}");
             }
         }
     }
 
     #[test]
     fn a_number_names_the_member_where_no_element_is_tagged() {
-        for (path, pointer) in [("$['2019'].phone", "/2019/phone"), ("$.years['2019']", "/years/2019")] {
+        for (tagged, pointer) in [("$['2019'].phone", "/2019/phone"), ("$.years['2019']", "/years/2019")] {
             let patch = format!(r#"[{{"op":"add","path":"{pointer}","value":1}}]"#);
             let expected = format!(r#"[{{"op":"add","path":"{pointer}","value":"T"}}]"#);
-            assert_eq!(rewritten(path, &patch, usize::MAX).unwrap(), expected);
+            assert_eq!(rewritten(tagged, &patch, usize::MAX).unwrap(), expected);
         }
     }
 }
