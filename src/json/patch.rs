@@ -386,10 +386,16 @@ mod tests {
     }
 
     #[test]
-    fn a_number_names_the_member_where_no_element_is_tagged() {
-        for (tagged, pointer) in [("$['2019'].phone", "/2019/phone"), ("$.years['2019']", "/years/2019")] {
-            let patch = format!(r#"[{{"op":"add","path":"{pointer}","value":1}}]"#);
-            let expected = format!(r#"[{{"op":"add","path":"{pointer}","value":"T"}}]"#);
+    fn a_number_names_the_member_or_the_element_whichever_is_tagged() {
+        for (tagged, pointer) in [
+            ("$['2019'].phone", "/2019/phone"),
+            ("$.years['2019']", "/years/2019"),
+            ("$.years[2019]", "/years/2019"),
+            ("$[1].phone", "/1/phone"),
+            ("$.*.phone", "/1/phone"),
+        ] {
+            let patch = format!(r#"[{{"op":"replace","path":"{pointer}","value":1}}]"#);
+            let expected = format!(r#"[{{"op":"replace","path":"{pointer}","value":"T"}}]"#);
             assert_eq!(rewritten(tagged, &patch, usize::MAX).unwrap(), expected);
         }
     }

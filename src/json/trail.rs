@@ -397,6 +397,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_which_not_all_has_come_is_excepted_with_what_it_stands_in() {
+        let visitor = Stub { personal: b"tan", ..Stub::default() };
+        let mut trail = trail(Strict::refuse().except("$.shop"));
+        let piece = "tan".repeat(OVERLAP);
+        for (around, is_excepted) in [("shop", true), ("home", false)] {
+            trail.open();
+            trail.member(around.as_bytes());
+            trail.open();
+            trail.begin_text(Some(Part::Name));
+            let told = trail.go_on_text(piece.as_bytes(), false, &visitor);
+            assert_eq!(told.is_ok(), is_excepted, "{around}");
+            trail.close();
+            trail.close();
+        }
+    }
+
+    #[test]
     fn an_exception_holds_for_a_name_that_ends_in_an_escape() {
         // As they are spelled, these are 4, 51 and 240 bytes long.
         for length in [1, 48, 237] {

@@ -443,9 +443,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_ends_where_a_value_is_due_is_not_complete() {
+    fn what_ends_before_its_end_is_not_complete() {
         for input in [r#"{"a":"#, "[1,", "1\n[1,", "[[],"] {
             let message = refusal(Framing::Lines, input);
+            assert!(message.contains("the document ends early"), "{input}: {message}");
+        }
+        for input in ["[1", r#"{"a":1"#, "-", "1.", "1e", "tru", "\"a", ""] {
+            let message = refusal(Framing::Single, input);
             assert!(message.contains("the document ends early"), "{input}: {message}");
         }
         for input in ["", "\n", "1\n", "1\n2", "1\n\n"] {
