@@ -443,6 +443,24 @@ mod tests {
     }
 
     #[test]
+    fn after_a_fault_every_call_fails() {
+        let (policy, mut visitor) = (policy(), Stub::default());
+        for faulty in ["}", "[1,]", "{\"a\" 1", "\"\u{1}\"", "tru!"] {
+            let mut transformer = Transformer::new(policy.automaton(), Flow::Inward, Framing::Single, usize::MAX);
+            let mut feed = |input: &str| {
+                let mut out = Vec::new();
+                transformer.feed(policy.automaton(), &mut visitor, input.as_bytes(), &mut out, usize::MAX)
+            };
+            // In a token that goes on, and then at fault.
+            feed(&faulty[..1]).and_then(|_| feed(&faulty[1..])).unwrap_err();
+            let again = feed("1").unwrap_err().to_string();
+            assert!(again.contains("the document ended, or was refused, before"), "{faulty}: {again}");
+            let end = transformer.finish(&mut visitor, &mut Vec::new()).unwrap_err().to_string();
+            assert!(end.contains("the document ended, or was refused, before"), "{faulty}: {end}");
+        }
+    }
+
+    #[test]
     fn what_ends_before_its_end_is_not_complete() {
         for input in [r#"{"a":"#, "[1,", "1\n[1,", "[[],"] {
             let message = refusal(Framing::Lines, input);

@@ -293,6 +293,9 @@ mod tests {
         let mut whole = SecretBuffer::default();
         assert_eq!(unescape(text, &mut whole), text.len());
         assert_eq!(whole.as_slice(), b"fs1. \\ \" /   \xff \xff\xff x");
+        let mut ending = SecretBuffer::default();
+        assert_eq!(unescape(br"fs\u0031", &mut ending), 8, "an escape may be the last");
+        assert_eq!(ending.as_slice(), b"fs1");
         for length in 1..text.len() {
             let (mut held, mut plain) = (Vec::new(), SecretBuffer::default());
             for piece in text.chunks(length) {

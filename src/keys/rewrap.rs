@@ -81,3 +81,26 @@ impl Keyring {
         self.change(SystemTime::now(), shortened(action), None, |_| ())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::local::LocalKek;
+    use crate::secret::SecretKey;
+
+    /// Copies of the keyring from then still hold the key under each of them.
+    #[tokio::test]
+    async fn every_key_encryption_key_that_ever_wrapped_a_key_is_remembered_once() {
+        let kek = |byte| LocalKek::new(&SecretKey::from_bytes(&[byte; 32]));
+        let name = |byte| kek(byte).name().to_owned();
+        let mut keyring = Keyring::create("customers", &kek(1)).await.unwrap();
+        for (from, to, former) in
+            [(1, 2, &[1][..]), (2, 3, &[1, 2]), (3, 3, &[1, 2]), (3, 1, &[2, 3]), (1, 2, &[3, 1]), (2, 4, &[3, 1, 2])]
+        {
+            assert_eq!(keyring.rewrap(&name(from), kek(from), &kek(to)).await.unwrap(), 2);
+            let entry = &keyring.keys()[0];
+            let former: Vec<_> = former.iter().map(|&byte| name(byte)).collect();
+            assert_eq!((entry.kek(), entry.former_keks()), (&*name(to), &*former), "from {from} to {to}");
+        }
+    }
+}

@@ -164,3 +164,18 @@ fn few_values(field: &str, tag: &Tag) -> Option<&'static str> {
     ];
     few.contains(&&name[..]).then_some("the field has few values by its name")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_each_bit_half_as_many_rows_match_by_chance() {
+        for (rows, bits, expected) in
+            [(1 << 20, 16, 16.0), (1 << 20, 20, 1.0), (1 << 20, 21, 0.5), (0, 16, 0.0), (1_000_000, 128, 0.0)]
+        {
+            let found = BlindIndex::expected_false_matches(rows, bits);
+            assert!((found - expected).abs() < 1e-12, "{rows} rows and {bits} bits: {found}");
+        }
+    }
+}
