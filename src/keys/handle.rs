@@ -320,11 +320,14 @@ impl fmt::Debug for Keys {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
+    use crate::keys::key_service::{KeyService, KeyServiceFuture};
     use crate::keys::local::LocalKek;
     use crate::keys::store::KeyringStoreFuture;
+    use crate::keys::wrap_context::WrapContext;
+    use crate::keys::wrapped_key::WrappedKey;
     use crate::secret::SecretKey;
 
     fn kek() -> LocalKek {
@@ -498,6 +501,45 @@ mod tests {
         Keys::open(store, kek()).await.unwrap();
         let warning = log.taken();
         assert!(warning.contains("WARN") && warning.contains(&id), "{warning}");
+    }
+
+    /// A key-encryption key that counts what it is asked to unwrap.
+    struct Counting(LocalKek, Arc<AtomicUsize>);
+
+    impl KeyService for Counting {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+
+        fn wrap<'a>(&'a self, key: &'a SecretKey, context: &'a WrapContext) -> KeyServiceFuture<'a, WrappedKey> {
+            self.0.wrap(key, context)
+        }
+
+        fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, context: &'a WrapContext) -> KeyServiceFuture<'a, SecretKey> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            self.0.unwrap(wrapped, context)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_key_service_is_asked_for_what_is_new_alone() {
+        let (store, mut keyring, _) = opened(false).await;
+        let calls = Arc::new(AtomicUsize::new(0));
+        let keys = Keys::open(Arc::clone(&store), Counting(kek(), Arc::clone(&calls))).await.unwrap();
+        assert_eq!(calls.swap(0, Ordering::SeqCst), 2, "the key that authenticates, and the one that encrypts");
+        keys.reload().await.unwrap();
+        assert_eq!(calls.swap(0, Ordering::SeqCst), 0);
+        keyring.add_key(&kek()).await.unwrap();
+        keyring.save(&store).await.unwrap();
+        keys.reload().await.unwrap();
+        assert_eq!((keys.revision(), calls.swap(0, Ordering::SeqCst)), (Some(2), 1));
+        let former = kek().name().to_owned();
+        let other = LocalKek::new(&SecretKey::from_bytes(&[8; 32]));
+        keyring.rewrap(&former, kek(), &other).await.unwrap();
+        keyring.save(&store).await.unwrap();
+        let refused = keys.reload().await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Keyring, "who authenticates it is asked, and is not there");
+        assert_eq!(keys.revision(), Some(2));
     }
 
     #[derive(Clone, Default)]

@@ -456,6 +456,24 @@ mod tests {
     }
 
     #[test]
+    fn members_are_told_from_elements() {
+        let automaton = automaton(&["$.{*}.phone", "$.list[:].email", "$.list[1].name"]).unwrap();
+        for (place, field) in [
+            (&["x", "phone"][..], Some(0)),
+            (&["list", "phone"], Some(0)),
+            (&["phone", "phone"], Some(0)),
+            (&["0", "phone"], None),
+            (&["1", "phone"], None),
+            (&["list", "0", "email"], Some(1)),
+            (&["list", "1", "email"], Some(1)),
+            (&["list", "x", "email"], None),
+            (&["list", "1", "name"], Some(2)),
+        ] {
+            assert_eq!(field_at(&automaton, place), field, "{place:?}");
+        }
+    }
+
+    #[test]
     fn the_longest_name_is_that_of_a_path() {
         assert_eq!(automaton(&["$.a.phone", "$..email[*].b"]).unwrap().longest_name(), 5);
         assert_eq!(automaton(&["$[*]"]).unwrap().longest_name(), 0);

@@ -312,7 +312,8 @@ const ATTEMPTS: u32 = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{Keyring, KeyringFile, LocalKek, MemorySubjectKeys};
+    use crate::crypto::key_id::KeyId;
+    use crate::keys::{Keyring, KeyringFile, LocalKek, MemorySubjectKeys, SubjectKeyStoreFuture};
 
     fn data_keys(byte: u8) -> Keys {
         Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&[byte; 32])))
@@ -376,6 +377,53 @@ mod tests {
             assert!(subjects.read(subject).await.unwrap().exists());
         }
         assert_eq!(subjects.rewrap().await.unwrap(), 0);
+    }
+
+    /// Tells of one key at a time, and changes none where it `is_contended`.
+    struct Slow {
+        table: MemorySubjectKeys,
+        is_contended: bool,
+    }
+
+    impl SubjectKeyStore for Slow {
+        fn get<'a>(&'a self, subjects: &'a [Subject]) -> SubjectKeyStoreFuture<'a, Vec<Option<SubjectKeyEntry>>> {
+            self.table.get(subjects)
+        }
+
+        fn insert<'a>(&'a self, subject: &'a Subject, entry: &'a SubjectKeyEntry) -> SubjectKeyStoreFuture<'a, bool> {
+            self.table.insert(subject, entry)
+        }
+
+        fn replace<'a>(&'a self, changes: &'a [SubjectKeyChange]) -> SubjectKeyStoreFuture<'a, u64> {
+            if self.is_contended { Box::pin(async { Ok(0) }) } else { self.table.replace(changes) }
+        }
+
+        fn wrapped_by_others(&self, key: KeyId, _: u32) -> SubjectKeyStoreFuture<'_, Vec<(Subject, SubjectKeyEntry)>> {
+            self.table.wrapped_by_others(key, 1)
+        }
+    }
+
+    #[tokio::test]
+    async fn to_wrap_again_takes_as_many_steps_as_it_takes_and_ends_where_none_does_anything() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = KeyringFile::new(directory.path().join("keyring.json"));
+        let kek = || LocalKek::new(&SecretKey::from_bytes(&[7; 32]));
+        let mut keyring = Keyring::create("customers", &kek()).await.unwrap();
+        keyring.save(&store).await.unwrap();
+        let data_keys = Keys::open(store.clone(), kek()).await.unwrap();
+        let table = MemorySubjectKeys::default();
+        let subjects = |is_contended| SubjectKeys::new(Slow { table: table.clone(), is_contended }, data_keys.clone());
+        for id in 0..2 * ATTEMPTS {
+            subjects(false).find_or_create(&Subject::new(id.to_string()).unwrap()).await.unwrap();
+        }
+        let new = keyring.add_key(&kek()).await.unwrap();
+        keyring.promote_without_waiting(new).unwrap();
+        keyring.save(&store).await.unwrap();
+        data_keys.reload().await.unwrap();
+        let error = subjects(true).rewrap().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
+        assert!(error.to_string().contains("somebody else changes"), "{error}");
+        assert_eq!(subjects(false).rewrap().await.unwrap(), u64::from(2 * ATTEMPTS));
     }
 
     #[test]
