@@ -120,6 +120,24 @@ mod tests {
     use super::*;
     use crate::keys::keyring_file::KeyringFile;
 
+    #[tokio::test]
+    async fn the_latest_revision_is_kept_and_what_stands_there_is_told_by_the_store() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, path) = (KeyringFile::new(directory.path().join("keyring.json")), directory.path().join("seen"));
+        let witness = Witness::new(store.clone(), &path);
+        for (revision, is_accepted, kept) in
+            [(1, true, 1), (3, true, 3), (3, true, 3), (2, false, 3), (4, true, 4), (3, false, 4)]
+        {
+            assert_eq!(witness.accept(revision).is_ok(), is_accepted, "{revision}");
+            assert_eq!(witness.seen().unwrap(), Some(kept));
+        }
+        assert!(!witness.is_still(b"one"));
+        witness.replace(None, b"one").await.unwrap().unwrap();
+        assert_eq!(witness.read().await.unwrap(), b"one");
+        assert!(witness.is_still(b"one") && store.is_still(b"one"));
+        assert!(!witness.is_still(b"other"));
+    }
+
     #[test]
     fn who_comes_second_waits_for_the_one_who_makes_the_file() {
         let directory = tempfile::tempdir().unwrap();

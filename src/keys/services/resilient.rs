@@ -299,6 +299,21 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(20) + LONGEST_PAUSE * 3);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn attempts_are_as_many_and_as_long_as_is_said() {
+        let (service, calls) = scripted(Duration::from_secs(1_000_000), |_| None);
+        let one = wrapped(&service, 1).await;
+        let service = Arc::into_inner(service).unwrap().attempts(2).attempt_timeout(Duration::from_secs(60));
+        let began = time::Instant::now();
+        let error = service.unwrap(&one, &context()).await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("no answer within 60s"), "{cause}");
+        assert_eq!(calls.swap(0, Ordering::SeqCst), 2);
+        assert!((120..=121).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+        assert!(service.attempts(0).unwrap(&one, &context()).await.is_err());
+        assert_eq!(calls.load(Ordering::SeqCst), 1, "one at least");
+    }
+
     /// Without longer pauses, a service that recovers is asked by everybody at once.
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_and_are_drawn_at_random() {

@@ -328,6 +328,7 @@ mod tests {
         let receipt = subjects.erase(&subject, "asked for it").await.unwrap();
         assert!(receipt.wrapped_by().is_some());
         assert_eq!(receipt.wrapped_by(), data_keys.primary_id());
+        assert_eq!((receipt.subject(), receipt.why()), (&subject, "asked for it"));
         let again = subjects.erase(&subject, "asked for it again").await.unwrap();
         assert_eq!(again.wrapped_by(), None, "the first receipt has it");
         assert_eq!(again.key_id(), receipt.key_id());
