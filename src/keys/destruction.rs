@@ -228,7 +228,7 @@ mod tests {
         assert!(!keyring.is_destroyed(second.name()));
         keyring.add_key(&second).await.unwrap();
         keyring.add_key(&kek(3)).await.unwrap();
-        // A keyring from before destroyed ones had a list of their own.
+        // A keyring without a list of those that were destroyed tells them by the keys that died with them.
         keyring.document.destroyed.clear();
         assert!(keyring.is_destroyed(first.name()));
         assert!(!keyring.is_destroyed(second.name()));
