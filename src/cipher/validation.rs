@@ -41,13 +41,8 @@ impl Encryption<'_> {
 
     /// Fails where a document that ends did not hold what each must.
     pub(super) fn check_required(&self) -> Result<(), Error> {
-        let policy = self.policy();
-        let is_missing = |index: &FieldIndex| {
-            let validation = policy.field(*index).validation();
-            validation.is_some_and(|validation| validation.is_required() && !self.is_present(*index))
-        };
-        let fields = (0..).map(FieldIndex).take(policy.fields().len());
-        fields.into_iter().find(is_missing).map_or(Ok(()), |field| Err(self.invalid(field, "is missing")))
+        let mut missing = self.policy().required().filter(|field| !self.is_present(*field));
+        missing.next().map_or(Ok(()), |field| Err(self.invalid(field, "is missing")))
     }
 
     fn invalid(&self, field: FieldIndex, reason: &str) -> Error {

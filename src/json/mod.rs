@@ -11,6 +11,7 @@ mod members;
 mod name;
 mod number;
 mod patch;
+mod plain;
 mod pointer;
 mod position;
 mod resume;

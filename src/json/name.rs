@@ -8,7 +8,7 @@ use crate::secret::SecretBuffer;
 
 /// Names that `serde_json` gives a meaning of its own where a build turns its features on: the text behind them is read
 /// as a document or a number, past every policy.
-const RESERVED: &[u8] = b"$serde_json::private::";
+pub(super) const RESERVED: &[u8] = b"$serde_json::private::";
 
 /// The part of a name that has been read, as far as it could match.
 #[derive(Default)]

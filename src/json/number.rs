@@ -37,6 +37,18 @@ pub(super) fn scan(input: &[u8], mut at: usize, state: NumberState) -> Result<Sc
     scan_any(input, at, state)
 }
 
+/// Returns where a number ends that begins before `at` with a digit other than zero, if that is in this piece and it has no
+/// exponent.
+#[expect(clippy::inline_always, reason = "as `scan`")]
+#[inline(always)]
+pub(super) fn end_of_plain(input: &[u8], at: usize) -> Option<usize> {
+    let mut at = skip_digits(input, at);
+    if input.get(at) == Some(&b'.') && input.get(at + 1).is_some_and(u8::is_ascii_digit) {
+        at = skip_digits(input, at + 2);
+    }
+    (!matches!(input.get(at)?, b'.' | b'e' | b'E')).then_some(at)
+}
+
 #[inline]
 fn skip_digits(input: &[u8], mut at: usize) -> usize {
     while input.get(at).is_some_and(u8::is_ascii_digit) {

@@ -4,15 +4,31 @@ use zeroize::Zeroizing;
 
 use super::number;
 use super::position::{Begun, Expects, Kind, Position};
-use super::string::{self, Scan, StringState};
+use super::string::{self, Fault, Scan, StringState};
 use super::trail::Part;
 use super::transformer::Transformer;
 use super::visitor::{Framing, Visitor};
 use super::watch::Watch;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::policy::Automaton;
 
 impl Transformer {
+    /// Takes the position away until what is done next turns out to be good. Fails where it never came back.
+    pub(super) fn leave(&mut self) -> Result<Position, Error> {
+        let position = self.position;
+        self.position = Position { expects: Expects::Nothing, begun: None, ..position };
+        match position.expects {
+            Expects::Nothing => Err(self.malformed((0, "the document ended, or was refused, before"))),
+            _ => Ok(position),
+        }
+    }
+
+    #[cold]
+    pub(super) fn malformed(&self, (at, message): Fault) -> Error {
+        let offset = self.passed + at as u64;
+        Error::new(ErrorKind::Malformed, format!("not valid JSON at byte {offset}: {message}"))
+    }
+
     /// Says that a value is missing. Out of line, so that the reading keeps where it stands in registers.
     #[cold]
     #[inline(never)]

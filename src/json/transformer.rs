@@ -7,12 +7,13 @@ use super::blank::is_blank;
 use super::members::Members;
 use super::name::{self, Name};
 use super::number::{self, NumberState};
+use super::plain::{Plain, Stop};
 use super::position::{Begun, Container, Expects, Kind, Position, literal};
-use super::string::{self, Fault, Scan, StringState};
+use super::string::{self, Scan, StringState};
 use super::trail::Trail;
 use super::visitor::{Flow, Framing, Visitor};
 use super::watch::{Suspect, Watch};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::policy::{Automaton, State};
 use crate::secret::SecretBuffer;
 
@@ -27,7 +28,7 @@ pub(crate) struct Transformer {
     /// What the automaton says of a document's root.
     pub(super) root: State,
     pub(super) longest_value: usize,
-    position: Position,
+    pub(super) position: Position,
     /// The containers around the innermost one.
     pub(super) outer: Vec<Container>,
     /// The part of the tagged value that earlier chunks held.
@@ -46,7 +47,7 @@ pub(crate) struct Transformer {
     /// Whether it stands in an array, at any depth.
     pub(super) is_within_array: bool,
     /// How many bytes earlier chunks held.
-    passed: u64,
+    pub(super) passed: u64,
 }
 
 impl Transformer {
@@ -123,16 +124,6 @@ impl Transformer {
         Ok(end)
     }
 
-    /// Takes the position away until what is done next turns out to be good. Fails where it never came back.
-    pub(super) fn leave(&mut self) -> Result<Position, Error> {
-        let position = self.position;
-        self.position = Position { expects: Expects::Nothing, begun: None, ..position };
-        match position.expects {
-            Expects::Nothing => Err(self.malformed((0, "the document ended, or was refused, before"))),
-            _ => Ok(position),
-        }
-    }
-
     /// Measured: out of line, it leaves the other reading as fast as it was alone.
     #[inline(never)]
     fn read_with_care(
@@ -169,6 +160,7 @@ impl Transformer {
         }
         let Position { mut expects, mut begun, mut innermost, mut here, mut watch, mut tagged } = position;
         let shortest = self.shortest_suspect(visitor);
+        let plain = [false, true].map(|is_operation| Plain::among(automaton, shortest, is_operation));
         let joins_parts = visitor.joins_parts();
         let changes_members = CAREFUL && visitor.changes_members();
         loop {
@@ -231,28 +223,42 @@ impl Transformer {
                 let Some(&byte) = input.get(at) else { break };
                 at += 1;
                 if byte == b'"' {
-                    if let Some(quote) = string::end_of_plain(input, at) {
-                        let name = &input[at..quote];
-                        if name.len() >= shortest || (innermost.marks.is_operation && Watch::Operation.wants(name)) {
-                            self.look_at_name(name, &mut innermost.marks, visitor)?;
-                        }
-                        if CAREFUL {
-                            self.follow_member(name, tagged.is_none(), visitor)?;
-                        }
-                        watch = Watch::of(name);
-                        here = automaton.member(innermost.state, name);
-                        if name::is_reserved(name) {
-                            self.check_reserved()?;
-                        }
-                        at = quote + 1;
-                        expects = Expects::Colon;
+                    let others = automaton.other_member(innermost.state);
+                    let (stop, stopped) = if CAREFUL || others.is_looked_at() {
+                        (Stop::at_name(input, at), at)
                     } else {
-                        let position = Position { expects, begun, innermost, here, watch, tagged };
-                        let position = self.read_rare_name(position, automaton, visitor, input, &mut at)?;
-                        Position { expects, begun, innermost, here, watch, tagged } = position;
-                        if begun.is_some() {
-                            break;
+                        plain[usize::from(innermost.marks.is_operation)].pass(input, at)
+                    };
+                    (at, here, watch) = (stopped, others, Watch::Nothing);
+                    match stop {
+                        Stop::Name(quote) => {
+                            let name = &input[at..quote];
+                            if name.len() >= shortest || (innermost.marks.is_operation && Watch::Operation.wants(name))
+                            {
+                                self.look_at_name(name, &mut innermost.marks, visitor)?;
+                            }
+                            if CAREFUL {
+                                self.follow_member(name, tagged.is_none(), visitor)?;
+                            }
+                            watch = Watch::of(name);
+                            here = automaton.member(innermost.state, name);
+                            if name::is_reserved(name) {
+                                self.check_reserved()?;
+                            }
+                            at = quote + 1;
+                            expects = Expects::Colon;
                         }
+                        Stop::RareName => {
+                            let position = Position { expects, begun, innermost, here, watch, tagged };
+                            let position = self.read_rare_name(position, automaton, visitor, input, &mut at)?;
+                            Position { expects, begun, innermost, here, watch, tagged } = position;
+                            if begun.is_some() {
+                                break;
+                            }
+                        }
+                        Stop::Colon => expects = Expects::Colon,
+                        Stop::Value => expects = Expects::Value,
+                        Stop::End => expects = Expects::CommaOrEnd,
                     }
                 } else if byte == b'}' && expects == Expects::NameOrEnd {
                     if innermost.has_parts {
@@ -379,12 +385,6 @@ impl Transformer {
         }
         let end = if begun.is_some() { input.len() } else { at };
         Ok((Position { expects, begun, innermost, here, watch, tagged }, done, end))
-    }
-
-    #[cold]
-    pub(super) fn malformed(&self, (at, message): Fault) -> Error {
-        let offset = self.passed + at as u64;
-        Error::new(ErrorKind::Malformed, format!("not valid JSON at byte {offset}: {message}"))
     }
 }
 

@@ -17,7 +17,7 @@ const LONGEST_HELD: usize = 4 << 20;
 const LONGEST_HEAD: usize = 64;
 /// The length of the longest name of an operation, spelled without escapes.
 const LONGEST_OPERATION: usize = "replace".len();
-const OPERATIONS: [&[u8]; 6] = [b"add", b"remove", b"replace", b"move", b"copy", b"test"];
+pub(super) const OPERATIONS: [&[u8]; 6] = [b"add", b"remove", b"replace", b"move", b"copy", b"test"];
 
 /// What the member whose value comes next is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

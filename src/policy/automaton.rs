@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::field::FieldIndex;
+use super::names::Names;
 use super::path::{Path, Selector};
 
 const MOST_STATES: usize = 1024;
@@ -63,8 +64,8 @@ impl FieldIndex {
 pub(crate) struct Automaton {
     /// Names that paths mention, sorted by length and then by bytes; the symbol of one is its place here, plus one.
     names: Vec<Box<[u8]>>,
-    /// A bit for the fingerprint of each name: most names of a document are told here to be none of ours.
-    fingerprints: u64,
+    /// The same, told roughly.
+    mentioned: Names,
     /// Which of `names` have a given length.
     names_by_length: Vec<Range<usize>>,
     /// Indexes that paths mention, sorted.
@@ -121,10 +122,10 @@ impl Automaton {
             })
             .collect();
         let symbols = 1 + names.len() + 1 + indexes.len();
-        let fingerprints = names.iter().fold(0, |bits, name| bits | fingerprint(name));
+        let mentioned = names.iter().fold(Names::default(), |mentioned, name| mentioned.with(name));
         let mut automaton = Self {
             names,
-            fingerprints,
+            mentioned,
             names_by_length,
             indexes,
             transitions: Vec::new(),
@@ -150,6 +151,7 @@ impl Automaton {
     }
 
     /// Returns the state of a member whose name no path mentions in an object at `state`.
+    #[inline]
     pub(crate) fn other_member(&self, state: State) -> State {
         self.transitions[state.place() * self.symbols]
     }
@@ -203,6 +205,11 @@ impl Automaton {
         }
     }
 
+    /// The names that paths mention, told roughly.
+    pub(crate) fn mentioned(&self) -> Names {
+        self.mentioned
+    }
+
     /// The length of the longest name that a path mentions, in bytes.
     pub(crate) fn longest_name(&self) -> usize {
         self.names_by_length.len() - 1
@@ -210,7 +217,7 @@ impl Automaton {
 
     #[inline]
     fn name_symbol(&self, name: &[u8]) -> usize {
-        if self.fingerprints & fingerprint(name) == 0 {
+        if !self.mentioned.may_hold(name) {
             return 0;
         }
         let Some(candidates) = self.names_by_length.get(name.len()) else { return 0 };
@@ -358,13 +365,6 @@ fn object(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> Option<Object
     let mut named = set.iter().filter(by_name).peekable();
     named.peek()?;
     Some(if named.all(came_by_wildcard) { Object::AsElement } else { Object::Anywhere })
-}
-
-/// One bit out of 64, by length, first and last byte.
-#[inline]
-fn fingerprint(name: &[u8]) -> u64 {
-    let (first, last) = (name.first().copied().unwrap_or(0), name.last().copied().unwrap_or(0));
-    1 << ((name.len() + usize::from(first) * 5 + usize::from(last) * 3) % 64)
 }
 
 fn accepted(

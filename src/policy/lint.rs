@@ -12,6 +12,7 @@ use super::path::{Path, Selector};
 use super::record_binding::RecordBinding;
 use super::strict::Strict;
 use crate::crypto::padding;
+use crate::text::Validation;
 
 const MOST_FIELDS: usize = 256;
 const LONGEST_NAME: usize = 255;
@@ -61,6 +62,7 @@ pub(super) struct Checked {
 pub(super) struct Brief {
     pub(super) minimum: usize,
     pub(super) is_only_encrypted: bool,
+    pub(super) is_required: bool,
 }
 
 /// Checks a policy and compiles its paths.
@@ -165,6 +167,7 @@ pub(super) fn check(
     let briefs = (0..).map(FieldIndex).zip(fields).map(|(index, field)| Brief {
         minimum: field.minimum(),
         is_only_encrypted: field.is_only_encrypted() && !parts.iter().flatten().any(|part| *part == index),
+        is_required: field.validation().is_some_and(Validation::is_required),
     });
     let briefs = briefs.collect();
     Ok(Checked { automaton, called, indexed, parts, exceptions, briefs })

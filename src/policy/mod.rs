@@ -30,6 +30,7 @@ mod field;
 mod lint;
 #[cfg(feature = "layer")]
 mod list_path;
+mod names;
 mod path;
 #[cfg(feature = "derive")]
 mod pii;
@@ -55,6 +56,7 @@ pub(crate) use lint::Place;
 pub(crate) use lint::plain_name;
 #[cfg(feature = "layer")]
 pub(crate) use list_path::ListPath;
+pub(crate) use names::Names;
 #[cfg(feature = "openapi")]
 pub(crate) use path::{Path, Segment, Selector};
 #[cfg(feature = "derive")]

@@ -107,6 +107,11 @@ impl Policy {
         self.checked.briefs.get(usize::from(index.0)).is_some_and(|brief| brief.is_only_encrypted)
     }
 
+    /// The fields that every whole document must hold.
+    pub(crate) fn required(&self) -> impl Iterator<Item = FieldIndex> {
+        (0..).map(FieldIndex).zip(&self.checked.briefs).filter(|(_, brief)| brief.is_required).map(|(field, _)| field)
+    }
+
     /// Returns the field whose blind index stands at `index`, where that is a place of one; of several fields the first.
     pub(crate) fn indexed_by(&self, index: FieldIndex) -> Option<FieldIndex> {
         let sibling = usize::from(index.0).checked_sub(self.fields.len())?;
