@@ -69,6 +69,9 @@ pub enum ErrorKind {
     Database,
     /// The operator: the operating system gave no randomness.
     Randomness,
+    /// The operator: the operating system does not keep the memory of this process out of swap or core dumps. The message
+    /// says what it has to be given.
+    Memory,
     /// The developer: the policy is not usable.
     Policy,
     /// The caller: the value cannot be written as JSON, or the JSON does not fit the type asked for, or the field or
@@ -99,6 +102,7 @@ impl ErrorKind {
             Self::KeyService => "key_service",
             Self::Database => "database",
             Self::Randomness => "randomness",
+            Self::Memory => "memory",
             Self::Policy => "policy",
             Self::InvalidValue => "invalid_value",
         }
@@ -178,6 +182,7 @@ mod tests {
             ErrorKind::KeyService,
             ErrorKind::Database,
             ErrorKind::Randomness,
+            ErrorKind::Memory,
             ErrorKind::Policy,
             ErrorKind::InvalidValue,
         ] {

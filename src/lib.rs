@@ -16,6 +16,8 @@ mod json;
 pub mod keys;
 #[cfg(feature = "layer")]
 pub mod layer;
+#[cfg(feature = "memory-lock")]
+pub mod memory;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(not(feature = "metrics"))]

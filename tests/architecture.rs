@@ -28,6 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("text", &["error"]),
     ("crypto", &["secret", "error"]),
     ("metrics", &["policy", "audit", "error"]),
+    ("memory", &["error"]),
     ("audit", &["crypto::key_id"]),
     ("copy_text", &[]),
     ("database_cause", &[]),

@@ -525,3 +525,43 @@ fn decoys_are_made_and_found_by_commands() {
     let opened = place.piped(&[&["decrypt"], &policy[..]].concat(), &stored);
     assert_eq!(opened.stdout, [records, &records[..]].concat());
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_stays_off_the_disk_while_the_program_runs() {
+    let place = Place::new();
+    place.run(&INIT);
+    // It waits for lines, with its keys open. A shell sets the limit: enough for nobody who may not lock more.
+    let observed = |options: &[&str]| {
+        let program = place.command(&[&["encrypt", "--policy", "policy.toml"], options].concat());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -l 64 && exec \"$@\"", "sh"]).arg(program.get_program()).args(program.get_args());
+        shell
+            .current_dir(program.get_current_dir().unwrap())
+            .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = shell.spawn().unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        let told = stdin.write_all(b"{\"phone\":\"+65 9123 4567\"}\n").and_then(|()| {
+            let mut first = [0];
+            std::io::Read::read_exact(process.stdout.as_mut().unwrap(), &mut first)
+        });
+        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", process.id())).unwrap();
+        let seen = told.map(|()| (read("limits"), read("status"))).ok();
+        drop(stdin);
+        (seen, process.wait_with_output().unwrap())
+    };
+    let (seen, _) = observed(&[]);
+    let (limits, status) = seen.unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+    assert!(status.contains("VmLck:\t       0 kB"), "{status}");
+    match observed(&["--lock-memory"]) {
+        (Some((_, status)), _) => assert!(!status.contains("VmLck:\t       0 kB"), "{status}"),
+        (None, output) => {
+            let said = text(&output.stderr);
+            assert!(output.status.code() == Some(1) && said.contains("RLIMIT_MEMLOCK is 65536 bytes"), "{said}");
+            assert!(output.stdout.is_empty(), "it went on all the same");
+        }
+    }
+}

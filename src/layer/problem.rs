@@ -68,7 +68,7 @@ fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::KeyUnavailable | ErrorKind::KeyService | ErrorKind::Randomness => {
             (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable")
         }
-        ErrorKind::Policy => (StatusCode::INTERNAL_SERVER_ERROR, "misconfigured"),
+        ErrorKind::Policy | ErrorKind::Memory => (StatusCode::INTERNAL_SERVER_ERROR, "misconfigured"),
         ErrorKind::Decryption
         | ErrorKind::NotEncrypted
         | ErrorKind::Keyring

@@ -20,6 +20,10 @@ pub(crate) struct Arguments {
     /// How data is written.
     #[arg(long, value_enum, default_value = "text", global = true)]
     pub(crate) format: Format,
+    /// Locks the memory of this process, so that no key and no value is written to swap; fails where the system does not let
+    /// it. Core dumps are off in any case.
+    #[arg(long, global = true)]
+    pub(crate) lock_memory: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
