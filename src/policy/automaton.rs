@@ -345,13 +345,10 @@ fn object(set: &[(usize, usize)], paths: &[(FieldIndex, Path)]) -> Option<Object
     let by_name = |item: &&(usize, usize)| {
         next(item).is_some_and(|next| !next.descendant && matches!(next.selector, Selector::Name(_)))
     };
-    // Where a path goes on by elements, or all go on at any depth from the root, an array may as well be a list.
+    // Where a path goes on by elements, an array may as well be a list.
     let is_list = |item: &(usize, usize)| {
         next(item).is_some_and(|next| match next.selector {
-            Selector::Name(_) => {
-                next.descendant && set.iter().all(|item| item.1 == 0) && !set.iter().any(|item| by_name(&item))
-            }
-            Selector::Members => false,
+            Selector::Name(_) | Selector::Members => false,
             Selector::Index(_) | Selector::Elements | Selector::Wildcard => !next.descendant,
         })
     };
