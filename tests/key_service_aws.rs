@@ -10,18 +10,24 @@ mod cases;
 
 use std::env;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::retry::RetryConfig;
+use aws_sdk_kms::config::timeout::TimeoutConfig;
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kms::types::KeyState;
-use cases::Proxy;
+use cases::{Line, Proxy};
 use fieldseal::ErrorKind;
 use fieldseal::keys::{AwsKms, KeyService, Keyring};
 
 const THROTTLED: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.1\r\n\
                          x-amzn-errortype: ThrottlingException\r\ncontent-length: 32\r\nconnection: close\r\n\r\n\
                          {\"__type\":\"ThrottlingException\"}";
+
+const DENIED: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.1\r\n\
+                      x-amzn-errortype: AccessDeniedException\r\ncontent-length: 34\r\nconnection: close\r\n\r\n\
+                      {\"__type\":\"AccessDeniedException\"}";
 
 fn address() -> String {
     env::var("FIELDSEAL_TEST_AWS_KMS").expect("scripts/test sets FIELDSEAL_TEST_AWS_KMS")
@@ -77,6 +83,8 @@ async fn a_stolen_keyring_opens_nothing_of_a_shredded_epoch() {
         // From here on KMS refuses to use the key, and cancelling is still possible. Moto goes on using it until it
         // forgets all it has, which stands for the end of the seven days.
         assert_eq!(key.key_state, Some(KeyState::PendingDeletion));
+        let left = SystemTime::try_from(key.deletion_date.unwrap()).unwrap().duration_since(SystemTime::now()).unwrap();
+        assert!(left < Duration::from_secs(8 * 86_400), "seven days: {left:?}");
         let reset = reqwest::Client::new().post(format!("{address}/moto-api/reset")).send().await.unwrap();
         assert!(reset.status().is_success());
     })
@@ -111,4 +119,29 @@ async fn an_answer_that_cannot_be_read_is_not_shown() {
     let proxy = Proxy::before(&address()).await;
     let kek = AwsKms::new(client(&proxy.address()), kek().await.name());
     cases::shows_nothing_of_what_it_cannot_read(&proxy, &kek).await;
+}
+
+#[tokio::test]
+#[ignore = "needs moto: scripts/test"]
+async fn what_it_refuses_for_good_is_not_asked_again() {
+    let proxy = Proxy::before(&address()).await;
+    let kek = Arc::new(AwsKms::new(client(&proxy.address()), kek().await.name()));
+    let answers = [(THROTTLED, true), (DENIED, false), (cases::UNAVAILABLE, true)];
+    cases::is_asked_again_where_that_may_help(&proxy, kek, &answers).await;
+}
+
+#[tokio::test]
+async fn what_is_the_matter_is_told() {
+    let proxy = Proxy::before("127.0.0.1:1").await;
+    let told = async |client| cases::cause(&AwsKms::new(client, "spring")).await;
+    let gone = told(client("http://127.0.0.1:1")).await;
+    assert!(gone.contains("it cannot be reached: ") && gone.to_lowercase().contains("refused"), "{gone}");
+    proxy.set(Line::Answering(cases::UNAVAILABLE));
+    let unavailable = told(client(&proxy.address())).await;
+    assert!(unavailable.contains("status 503"), "{unavailable}");
+    proxy.set(Line::Silent);
+    let config = client(&proxy.address()).config().to_builder();
+    let soon = TimeoutConfig::builder().operation_timeout(Duration::from_millis(200)).build();
+    let silent = told(Client::from_conf(config.timeout_config(soon).build())).await;
+    assert!(silent.contains("no answer in time"), "{silent}");
 }

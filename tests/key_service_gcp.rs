@@ -20,13 +20,15 @@ use axum::routing::post;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cases::Proxy;
+use cases::{Line, Proxy};
 use fieldseal::keys::{GcpKms, KeyService, KeyServiceFuture, SecretKey, WrapContext, WrappedKey};
 use google_cloud_kms_v1::client::KeyManagementService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 const TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+const DENIED: &str = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// The keys that were destroyed.
 type Destroyed = Arc<Mutex<HashSet<String>>>;
@@ -144,4 +146,25 @@ async fn an_answer_that_cannot_be_read_is_not_shown() {
     let proxy = Proxy::before(&address).await;
     let kek = kek_at(&proxy.address(), "spring", &destroyed).await;
     cases::shows_nothing_of_what_it_cannot_read(&proxy, &kek).await;
+}
+
+#[tokio::test]
+async fn what_it_refuses_for_good_is_not_asked_again() {
+    let (address, destroyed) = mock().await;
+    let proxy = Proxy::before(&address).await;
+    let kek = kek_at(&proxy.address(), "spring", &destroyed).await;
+    let answers = [(TOO_MANY, true), (DENIED, false), (cases::GARBAGE, false), (cases::UNAVAILABLE, true)];
+    cases::is_asked_again_where_that_may_help(&proxy, kek, &answers).await;
+}
+
+#[tokio::test]
+async fn what_is_the_matter_is_told() {
+    let destroyed = Destroyed::default();
+    let proxy = Proxy::before("127.0.0.1:1").await;
+    proxy.set(Line::Answering(DENIED));
+    let denied = cases::cause(&kek_at(&proxy.address(), "spring", &destroyed).await).await;
+    assert!(denied.contains("status 403"), "{denied}");
+    proxy.set(Line::Answering(cases::GARBAGE));
+    let garbage = cases::cause(&kek_at(&proxy.address(), "spring", &destroyed).await).await;
+    assert!(garbage.contains("its answer cannot be read") || garbage.contains("status 200"), "{garbage}");
 }

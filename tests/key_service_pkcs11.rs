@@ -15,7 +15,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
-use fieldseal::keys::{KeyService, Keyring, Pkcs11Kek, SecretKey};
+use fieldseal::keys::{KeyService, Keyring, Pkcs11Kek, Resilient, SecretKey, WrapContext};
 use tokio::sync::Mutex;
 
 const TOKEN: &str = "fieldseal";
@@ -108,4 +108,17 @@ async fn what_cannot_be_used_is_told() {
     make("twice");
     make("twice");
     assert!(cause(&labelled("twice", PIN)).await.contains("labelled `twice`, and must have one"));
+}
+
+#[tokio::test]
+#[ignore = "needs SoftHSM: scripts/test"]
+async fn a_session_that_the_module_has_lost_is_opened_again() {
+    let _guard = ONE_AT_A_TIME.lock().await;
+    let context = WrapContext::keyring_authentication("customers").unwrap();
+    let secret = SecretKey::generate().unwrap();
+    let kek = Resilient::new(kek()).attempts(2);
+    kek.wrap(&secret, &context).await.unwrap();
+    MODULE.clone().finalize().unwrap();
+    MODULE.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+    kek.wrap(&secret, &context).await.unwrap();
 }

@@ -12,8 +12,12 @@ use cases::Proxy;
 use fieldseal::ErrorKind;
 use fieldseal::keys::{KeyService, Keyring, KeyringFile, Keys, SecretKey, VaultTransit, WrapContext};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 const TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+const DENIED: &str = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 fn address() -> String {
     env::var("FIELDSEAL_TEST_VAULT").expect("scripts/test sets FIELDSEAL_TEST_VAULT")
@@ -134,7 +138,7 @@ async fn a_token_without_permission_is_told_and_not_shown() {
 /// Whoever answers in Vault's place could have the token sent elsewhere.
 #[tokio::test]
 async fn the_token_is_not_sent_where_an_answer_points() {
-    let there = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let answer = format!(
         "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n",
         there.local_addr().unwrap()
@@ -171,4 +175,61 @@ async fn an_answer_that_cannot_be_read_is_not_shown() {
     let (key, _) = kek_with(json!({ "derived": true })).await;
     let kek = VaultTransit::new(reqwest::Client::builder(), &proxy.address(), "root", &key).unwrap();
     cases::shows_nothing_of_what_it_cannot_read(&proxy, &kek).await;
+}
+
+#[tokio::test]
+#[ignore = "needs OpenBao: scripts/test"]
+async fn what_it_refuses_for_good_is_not_asked_again() {
+    let proxy = Proxy::before(&address()).await;
+    let (key, _) = kek_with(json!({ "derived": true })).await;
+    let kek = Arc::new(VaultTransit::new(reqwest::Client::builder(), &proxy.address(), "root", &key).unwrap());
+    let answers = [(TOO_MANY, true), (DENIED, false), (cases::GARBAGE, false), (cases::UNAVAILABLE, true)];
+    cases::is_asked_again_where_that_may_help(&proxy, kek, &answers).await;
+}
+
+#[tokio::test]
+async fn the_mount_and_the_namespace_are_asked_for() {
+    let (listener, kek) = of_a_listener().await;
+    let kek = kek.namespace("shop").unwrap().mount("/eu/transit/");
+    assert_eq!(kek.name(), "vault:eu/transit/spring");
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 16 * 1024];
+        let length = stream.read(&mut head).await.unwrap();
+        stream.write_all(cases::UNAVAILABLE.as_bytes()).await.unwrap();
+        String::from_utf8(head[..length].to_vec()).unwrap()
+    });
+    cases::cause(&kek).await;
+    let asked = asked.await.unwrap();
+    assert!(asked.starts_with("POST /v1/eu/transit/encrypt/spring HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains("\r\nx-vault-namespace: shop\r\n"), "{asked}");
+    assert!(kek.namespace("a\nb").is_err());
+}
+
+#[tokio::test]
+async fn an_answer_of_more_than_64_kib_is_refused() {
+    const LONGEST: usize = 64 * 1024;
+    for (length, told) in [(LONGEST, "it sent no JSON"), (LONGEST + 1, "more than 64 KiB")] {
+        let (listener, kek) = of_a_listener().await;
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read(&mut [0; 16 * 1024]).await.unwrap();
+            stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").as_bytes()).await.unwrap();
+            for part in vec![b' '; length].chunks(5000) {
+                stream.write_all(part).await.unwrap();
+                stream.flush().await.unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+            stream.read(&mut [0; 16]).await
+        });
+        let cause = cases::cause(&kek).await;
+        assert!(cause.contains(told), "{length}: {cause}");
+    }
+}
+
+/// A key of what answers there.
+async fn of_a_listener() -> (TcpListener, VaultTransit) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    (listener, VaultTransit::new(reqwest::Client::builder(), &address, "root", "spring").unwrap())
 }

@@ -6,7 +6,7 @@ use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fieldseal::ErrorKind;
-use fieldseal::keys::{Keyring, KeyringTable, Keys, LocalKek, SecretKey};
+use fieldseal::keys::{Keyring, KeyringStore as _, KeyringTable, Keys, LocalKek, SecretKey};
 use sqlx::{Connection, PgConnection, PgPool};
 
 #[tokio::test]
@@ -90,7 +90,22 @@ async fn what_is_missing_altered_or_out_of_reach_is_told() {
     pool.close().await;
     let error = keys.reload().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Keyring);
+    assert!(error.to_string().contains("the keyring `customers` in PostgreSQL could not be read"), "{error}");
     assert!(keys.primary_id().is_some(), "the keys in use stay in use");
+}
+
+/// One that was longer could not be read again.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: scripts/test"]
+async fn a_document_is_as_long_as_can_be_read_and_no_longer() {
+    let (table, _) = table("customers").await;
+    let longest = vec![b'x'; 1 << 20];
+    let too_long = vec![b'x'; (1 << 20) + 1];
+    let error = table.replace(None, &too_long).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Keyring);
+    assert!(error.to_string().contains("would be longer than 1048576 bytes"), "{error}");
+    table.replace(None, &longest).await.unwrap().unwrap();
+    assert_eq!(table.read().await.unwrap(), longest);
 }
 
 fn kek() -> LocalKek {

@@ -174,6 +174,33 @@ pub(crate) async fn shows_nothing_of_what_it_cannot_read(proxy: &Proxy, kek: &dy
     }
 }
 
+/// What a service refuses for good is not asked again, and what may pass is: `answers` tell whether each may.
+pub(crate) async fn is_asked_again_where_that_may_help(
+    proxy: &Proxy,
+    kek: impl KeyService + Clone + 'static,
+    answers: &[(&'static str, bool)],
+) {
+    let context = WrapContext::keyring_authentication("customers").unwrap();
+    let secret = SecretKey::generate().unwrap();
+    let kek = Resilient::new(kek).attempts(3);
+    for (answer, may_pass) in answers {
+        proxy.set(Line::AnsweringOnce(answer));
+        assert_eq!(kek.wrap(&secret, &context).await.is_ok(), *may_pass, "{answer}");
+        while proxy.now() != Line::Through {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// What stands behind the refusal to wrap a key.
+pub(crate) async fn cause(kek: &dyn KeyService) -> String {
+    let context = WrapContext::keyring_authentication("customers").unwrap();
+    let error = kek.wrap(&SecretKey::generate().unwrap(), &context).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::KeyService);
+    let causes = std::iter::successors(std::error::Error::source(&error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Whatever becomes of the service, what is in memory goes on, nothing turns into plaintext, and who starts is told.
 pub(crate) async fn is_missed_by_nobody_who_runs(
     proxy: &Proxy,
