@@ -478,3 +478,26 @@ fn values_of_a_map_that_are_written_as_arrays_are_refused() {
     let refused = cipher.encrypt_json(br#"{"others":{"x":["9123"]}}"#).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Refused);
 }
+
+#[test]
+fn what_stands_in_cells_maps_and_borrowed_values_is_found() {
+    #[derive(Clone, Pii)]
+    #[allow(dead_code, reason = "only described")]
+    struct Person {
+        #[pii(phone)]
+        phone: String,
+    }
+    #[derive(Pii)]
+    #[pii(collection = "c")]
+    #[allow(dead_code, reason = "only described")]
+    struct Held {
+        cell: std::cell::Cell<Person>,
+        borrowed: std::borrow::Cow<'static, Person>,
+        tree: std::collections::BTreeMap<String, Person>,
+    }
+    let policy = Held::policy().unwrap();
+    let paths: Vec<_> = policy.fields().iter().flat_map(|field| field.paths()).collect();
+    for place in ["$['cell']['phone']", "$['borrowed']['phone']", "$['tree'].{*}['phone']"] {
+        assert!(paths.iter().any(|path| **path == *place), "{place}: {paths:?}");
+    }
+}

@@ -116,9 +116,15 @@ async fn a_session_that_the_module_has_lost_is_opened_again() {
     let _guard = ONE_AT_A_TIME.lock().await;
     let context = WrapContext::keyring_authentication("customers").unwrap();
     let secret = SecretKey::generate().unwrap();
+    let elsewhere = WrapContext::keyring_authentication("other").unwrap();
     let kek = Resilient::new(kek()).attempts(2);
-    kek.wrap(&secret, &context).await.unwrap();
-    MODULE.clone().finalize().unwrap();
-    MODULE.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
-    kek.wrap(&secret, &context).await.unwrap();
+    for fails_before in [false, true] {
+        let wrapped = kek.wrap(&secret, &context).await.unwrap();
+        if fails_before {
+            assert!(kek.unwrap(&wrapped, &elsewhere).await.is_err());
+        }
+        MODULE.clone().finalize().unwrap();
+        MODULE.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+        kek.wrap(&secret, &context).await.unwrap();
+    }
 }

@@ -1289,3 +1289,13 @@ fn assert_unavailable(keys: &Keys, token: &str, id: KeyId, says: &str) {
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
     assert!(error.to_string().contains(&id.to_string()) && error.to_string().contains(says), "{error}");
 }
+
+/// A key service of the application's own may write both into its record of uses.
+#[test]
+fn a_context_tells_what_is_wrapped() {
+    let id: KeyId = "0123456789abcdef".parse().unwrap();
+    let of_data = WrapContext::data_key("customers", id).unwrap();
+    assert_eq!((of_data.keyring(), of_data.key_id()), ("customers", Some(id)));
+    let of_keyring = WrapContext::keyring_authentication("staff").unwrap();
+    assert_eq!((of_keyring.keyring(), of_keyring.key_id()), ("staff", None));
+}

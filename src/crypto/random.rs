@@ -112,6 +112,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_two_threads_count_the_same_moments() {
+        let count = || std::thread::spawn(|| moment()[8..].to_vec()).join().unwrap();
+        assert_ne!(count(), count());
+    }
+
+    #[test]
     fn fractions_spread_from_0_to_1() {
         let drawn: Vec<f64> = (0..100).map(|_| fraction()).collect();
         assert!(drawn.iter().all(|fraction| (0.0..=1.0).contains(fraction)));

@@ -140,6 +140,17 @@ mod tests {
         assert_eq!(recognize(&text).unwrap().token_prefix().as_bytes(), &text[..16]);
     }
 
+    #[cfg(any(feature = "breach", feature = "sqlite", feature = "postgres", feature = "redact"))]
+    #[test]
+    fn a_binary_token_has_the_length_of_one() {
+        let mut binary = vec![0xff; OVERHEAD + 32];
+        binary[0] = VERSION;
+        assert!(claimed_key_id(&binary).is_some());
+        assert_eq!(claimed_key_id(&binary[..binary.len() - 1]), None);
+        binary[0] = VERSION + 1;
+        assert_eq!(claimed_key_id(&binary), None);
+    }
+
     #[test]
     fn other_spellings_are_no_tokens() {
         let good = String::from_utf8(token_of(36)).unwrap();

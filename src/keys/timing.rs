@@ -222,6 +222,8 @@ mod tests {
         assert!(Timing::default().check().is_ok() && Timing::single_process().check().is_ok());
         assert!(Timing { lease: Some(59 * second), ..Timing::default() }.check().is_err());
         assert!(Timing { rehearsal: LONGEST + second, ..Timing::default() }.check().is_err());
+        let century = Duration::from_secs(100 * 365 * 86_400);
+        assert!(Timing { rehearsal: century, ..Timing::default() }.check().is_ok());
         let schedule = |rotate_every, lifetime| Schedule { rotate_every, lifetime }.check();
         assert!(schedule(Some(second), Some(2 * second)).is_ok() && schedule(None, Some(second)).is_ok());
         assert!(schedule(Some(second), Some(second)).is_err());
