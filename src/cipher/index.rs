@@ -160,17 +160,37 @@ impl FieldCipher {
         self.lookup_at(place, field, text)
     }
 
-    /// The same, for a field that is known to have an index.
-    pub(crate) fn lookup_of(&self, field: FieldIndex, text: &str) -> Result<Lookup, Error> {
-        self.lookup(self.policy().field(field).name(), text)
+    /// The same, for a field that is known.
+    pub(super) fn lookup_of(&self, field: FieldIndex, text: &str) -> Result<Lookup, Error> {
+        self.lookup_at(self.place_of_index(field)?, field, text)
+    }
+
+    /// Gives `take` the terms of a lookup by the index of `field`, one after the other, and keeps nothing.
+    pub(super) fn terms_of(&self, field: FieldIndex, text: &str, take: impl FnMut(String)) -> Result<(), Error> {
+        let place = self.place_of_index(field)?;
+        if self.index_at(field)?.1.normalizer().changes_nothing() && text.len() <= LONGEST_PART {
+            return self.each_term(place, field, text, take);
+        }
+        self.each_term(place, field, &self.normal_form_of(field, text)?, take)
     }
 
     fn indexed_field(&self, name: &str) -> Result<(FieldIndex, usize), Error> {
+        let fault = || Error::new(ErrorKind::InvalidValue, format!("the policy has no field `{name}`"));
+        let field = self.policy().field_named(name).ok_or_else(fault)?;
+        Ok((field, self.place_of_index(field)?))
+    }
+
+    /// Where `field` stands among those with an index.
+    fn place_of_index(&self, field: FieldIndex) -> Result<usize, Error> {
         let policy = self.policy();
-        let fault = |what| Error::new(ErrorKind::InvalidValue, format!("the policy has no {what} `{name}`"));
-        let field = policy.field_named(name).ok_or_else(|| fault("field"))?;
+        let message = || format!("the policy has no blind index of `{}`", policy.field(field).name());
         let place = policy.indexed().iter().position(|&other| other == field);
-        Ok((field, place.ok_or_else(|| fault("blind index of"))?))
+        place.ok_or_else(|| Error::new(ErrorKind::InvalidValue, message()))
+    }
+
+    fn normal_form_of(&self, field: FieldIndex, text: &str) -> Result<Zeroizing<String>, Error> {
+        let (policy, index) = self.index_at(field)?;
+        normal_form(policy.field(field).name(), index.normalizer(), text)
     }
 
     /// The index of a value of `field`, which is the one at `place` among those with an index.
@@ -203,23 +223,39 @@ impl FieldCipher {
     }
 
     fn lookup_at(&self, place: usize, field: FieldIndex, text: &str) -> Result<Lookup, Error> {
+        let normal = self.normal_form_of(field, text)?;
+        let mut terms = Vec::new();
+        self.each_term(place, field, &normal, |term| terms.push(term))?;
+        Ok(Lookup { terms, normal, is_exact: self.has_full_index(field), field, cipher: self.clone() })
+    }
+
+    /// Gives `take` the indexes that a row may have of which `field`, the one at `place` among those with an index, has a
+    /// value of this normal form.
+    fn each_term(
+        &self,
+        place: usize,
+        field: FieldIndex,
+        normal: &str,
+        mut take: impl FnMut(String),
+    ) -> Result<(), Error> {
         let (policy, index) = self.index_at(field)?;
-        let normal = normal_form(policy.field(field).name(), index.normalizer(), text)?;
         if normal.is_empty() {
             let name = policy.field(field).name();
             let message = format!("what is asked for is blank, and rows without `{name}` have no index: leave it out");
             return Err(Error::new(ErrorKind::InvalidValue, message));
         }
-        let mut terms = Vec::new();
         self.indexes()?.each(policy, |keys| {
             if index.classes() > 1 {
-                terms.extend((0..index.classes()).map(|class| keys[place].index([&**normal], Some(class))));
+                (0..index.classes()).for_each(|class| take(keys[place].index([normal], Some(class))));
             } else {
-                terms.push(keys[place].index([&**normal], None));
+                take(keys[place].index([normal], None));
             }
-        })?;
-        let is_exact = index.is_full();
-        Ok(Lookup { terms, normal, is_exact, field, cipher: self.clone() })
+        })
+    }
+
+    /// Whether every row that is found by the index of `field` matches.
+    pub(super) fn has_full_index(&self, field: FieldIndex) -> bool {
+        self.policy().field(field).index().is_some_and(BlindIndex::is_full)
     }
 
     /// Tells what indexes are made of, and under which key: where it changes, all are made anew. Empty where there are none.

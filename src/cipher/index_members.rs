@@ -37,9 +37,9 @@ impl Encryption<'_> {
             let message = format!("the search asks for protected field `{}`", policy.field(field).name());
             return Err(Error::new(ErrorKind::Refused, format!("{message}, which cannot be searched")));
         }
-        let lookup = self.with_text(field, value, |text| self.cipher().lookup_of(field, text))?;
         let mut terms = String::new();
-        self.wanted().write_terms(lookup, &mut terms)?;
+        let write = |text: &str| self.wanted().write_terms(self.cipher(), field, text, &mut terms);
+        self.with_text(field, value, write)?;
         out.push(b'"');
         out.extend_from_slice(terms.as_bytes());
         out.push(b'"');

@@ -4,8 +4,10 @@
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::field_cipher::FieldCipher;
 use super::index::Lookup;
 use crate::error::{Error, ErrorKind};
+use crate::policy::FieldIndex;
 
 /// Hands out the terms of lookups, and keeps those by truncated indexes, whose matches must be checked: there is no way
 /// to the terms of one that is not kept. Refuses them where nobody checks.
@@ -19,20 +21,29 @@ impl Wanted {
         Self(Some(Arc::default()))
     }
 
-    /// Appends the indexes to ask for, separated by commas.
+    /// Appends the indexes to ask for where `text` is looked up in `field`, separated by commas.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Refused`] where the lookup is one by a truncated index and nobody checks its matches, or its field
-    /// was asked for before.
-    pub(crate) fn write_terms(&self, lookup: Lookup, out: &mut String) -> Result<(), Error> {
-        for (place, term) in lookup.terms().iter().enumerate() {
-            out.extend((place > 0).then_some(','));
+    /// As [`FieldCipher::lookup`], and [`ErrorKind::Refused`] where the index is a truncated one and nobody checks the
+    /// matches, or the field was asked for before.
+    pub(crate) fn write_terms(
+        &self,
+        cipher: &FieldCipher,
+        field: FieldIndex,
+        text: &str,
+        out: &mut String,
+    ) -> Result<(), Error> {
+        let mut separator = None;
+        let mut write = |term: &str| {
+            out.extend(separator.replace(','));
             out.push_str(term);
+        };
+        if cipher.has_full_index(field) {
+            return cipher.terms_of(field, text, |term| write(&term));
         }
-        if lookup.is_exact() {
-            return Ok(());
-        }
+        let lookup = cipher.lookup_of(field, text)?;
+        lookup.terms().iter().for_each(|term| write(term));
         let refuse = |what: &str| {
             let field = lookup.policy_field().name();
             Err(Error::new(ErrorKind::Refused, format!("`{field}` {what}")))

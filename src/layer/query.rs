@@ -10,6 +10,7 @@ use http::uri::PathAndQuery;
 use super::bodies::check_untagged;
 use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
+use crate::percent::percent_decoded;
 use crate::policy::{FieldIndex, Policy};
 
 /// Rewrites the query of `uri`: a parameter called like a field with a blind index becomes one that asks for the index.
@@ -54,12 +55,13 @@ fn write_rewritten(cipher: &FieldCipher, wanted: &Wanted, parameters: &str, out:
     let policy = cipher.policy();
     let mut separator = None;
     let mut begin = |out: &mut String| out.extend(separator.replace('&'));
-    let mut seen = Vec::new();
+    // Hardly ever is more than one asked for, for which no list is made.
+    let mut first = None;
+    let mut others = Vec::new();
     // What is asked for of the fields that several make one index.
     let mut parts: Vec<(FieldIndex, Cow<'_, str>, &str)> = Vec::new();
     for parameter in parameters.split('&') {
-        let mut pairs = form_urlencoded::parse(parameter.as_bytes());
-        let lookup = pairs.next().and_then(|(name, value)| Some((policy.field_called(&name)?, value)));
+        let lookup = first_pair(parameter).and_then(|(name, value)| Some((policy.field_called(&name)?, value)));
         // Some frameworks end a parameter at a semicolon, too, which leaves open what is asked for.
         let lookup = lookup.filter(|_| !parameter.contains(';'));
         let is_part = |field| !is_indexed(policy, field) && policy.indexed_by(field).is_none() && policy.is_part(field);
@@ -77,16 +79,20 @@ fn write_rewritten(cipher: &FieldCipher, wanted: &Wanted, parameters: &str, out:
             out.push_str(parameter);
             continue;
         };
-        if seen.contains(&field) {
+        if first == Some(field) || others.contains(&field) {
             let field = policy.field(field).name();
             return Err(Error::new(ErrorKind::Refused, format!("`{field}` is asked for twice")));
         }
-        seen.push(field);
+        if first.is_some() {
+            others.push(field);
+        }
+        first.get_or_insert(field);
         begin(out);
         out.extend(form_urlencoded::byte_serialize(policy.field(field).index_name().unwrap_or_default().as_bytes()));
         out.push('=');
         write_terms(cipher, wanted, field, &value, out)?;
     }
+    let mut has_compound = false;
     for (compound, fields) in policy.compounds() {
         if !fields.iter().all(|field| parts.iter().any(|(other, ..)| other == field)) {
             continue;
@@ -99,12 +105,23 @@ fn write_rewritten(cipher: &FieldCipher, wanted: &Wanted, parameters: &str, out:
         out.extend(form_urlencoded::byte_serialize(compound.name().as_bytes()));
         out.push('=');
         out.push_str(&terms.join(","));
-        seen.extend(asked.iter().map(|(field, ..)| *field));
+        has_compound = true;
     }
     if let Some((_, _, parameter)) = parts.first() {
         refuse_field(policy, parameter)?;
     }
-    Ok(!seen.is_empty())
+    Ok(first.is_some() || has_compound)
+}
+
+/// The name and the value of the first pair in `parameter`, as `form_urlencoded` reads them. What stands for itself, or is
+/// percent-encoded text, is read here, which takes less.
+fn first_pair(parameter: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let decoded = |text| percent_decoded(text).filter(|_| !text.contains('+'));
+    match (decoded(name), decoded(value)) {
+        (Some(name), Some(value)) if !parameter.is_empty() => Some((name, value)),
+        _ => form_urlencoded::parse(parameter.as_bytes()).next(),
+    }
 }
 
 /// Appends the indexes of `value`, separated by commas.
@@ -115,12 +132,11 @@ pub(super) fn write_terms(
     value: &str,
     out: &mut String,
 ) -> Result<(), Error> {
-    let lookup = cipher.lookup_of(field, value).map_err(Error::into_refusal)?;
-    wanted.write_terms(lookup, out)
+    wanted.write_terms(cipher, field, value, out).map_err(Error::into_refusal)
 }
 
 fn is_indexed(policy: &Policy, field: FieldIndex) -> bool {
-    policy.indexed_by(field).is_none() && policy.field(field).index_name().is_some()
+    policy.indexed_by(field).is_none() && policy.field(field).index().is_some()
 }
 
 /// Refuses a parameter that is called like a tagged field, or like a blind index.
@@ -143,4 +159,42 @@ fn refuse_field(policy: &Policy, parameter: &str) -> Result<(), Error> {
         return Err(Error::new(ErrorKind::Refused, message));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_read_as_form_urlencoded_reads_it() {
+        for parameter in [
+            "",
+            "=",
+            "a",
+            "a=",
+            "=b",
+            "a=b",
+            "a=b=c",
+            "a==",
+            "%61=%2B65",
+            "a+b=c+d",
+            "%=1",
+            "a=%",
+            "a=%2",
+            "a=%zz",
+            "a=%+1",
+            "%ff=%ff",
+            "a=%c3%a9",
+            "a=%C3",
+            "a=é+%",
+            "a%3db=c",
+            "a;b=c;d=e",
+            "a=%00",
+            "a=%26",
+            "a%2Bb=1",
+            "a=%25%32%42",
+        ] {
+            assert_eq!(first_pair(parameter), form_urlencoded::parse(parameter.as_bytes()).next(), "{parameter}");
+        }
+    }
 }

@@ -107,7 +107,7 @@ impl BlindIndex {
 
     /// What the sibling member of `field` is called unless it is given a name.
     pub(super) fn usual_name(field: &str) -> String {
-        format!("{field}_index")
+        [field, "_index"].concat()
     }
 
     /// Whether only equal values share an index.

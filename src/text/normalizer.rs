@@ -170,6 +170,11 @@ impl Normalizer {
         normal.ok_or_else(|| Error::new(ErrorKind::InvalidValue, format!("the value {}", self.fault())))
     }
 
+    /// Whether every text is its own normal form.
+    pub(crate) fn changes_nothing(&self) -> bool {
+        matches!(self.form, Form::Exact)
+    }
+
     /// What is said of a value without this normal form.
     pub(crate) fn fault(&self) -> String {
         match &self.form {
