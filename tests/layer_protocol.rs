@@ -5,16 +5,21 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
+use bytes::Bytes;
 use fieldseal::layer::FieldBody;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{Request, Response, Version};
+use http_body::Frame;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use support::{
     CUSTOMER, Frames, JSON, RawReply, Recorder, Reply, STORED_CUSTOMER, Server, cipher, http_2_client, layer, list,
@@ -22,7 +27,7 @@ use support::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tower::{BoxError, Layer, Service};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
 const CLOSE: &str = "host: x\r\nconnection: close\r\n";
 
@@ -385,7 +390,7 @@ async fn without_the_layer_the_service_could_upgrade() {
     let recorder = Recorder::answering(JSON, "{}");
     let service = {
         let recorder = recorder.clone();
-        tower::service_fn(move |request: Request<Incoming>| {
+        service_fn(move |request: Request<Incoming>| {
             let response = recorder.clone().handle(request);
             async move { Ok::<_, Infallible>(response.await) }
         })
@@ -433,7 +438,7 @@ async fn a_tunnel_is_refused() {
     let (mut sender, connection) = within(hyper::client::conn::http2::handshake(executor, io)).await.unwrap();
     let connection = tokio::spawn(connection);
     // The server's settings, which allow the extended form, come with its first answer.
-    let request = Request::builder().uri(server.uri("/?phone=9123")).body(http_body_util::Empty::<bytes::Bytes>::new());
+    let request = Request::builder().uri(server.uri("/?phone=9123")).body(http_body_util::Empty::<Bytes>::new());
     assert_eq!(within(sender.send_request(request.unwrap())).await.unwrap().status(), 422);
     for protocol in [None, Some(hyper::ext::Protocol::from_static("websocket"))] {
         let mut request = Request::builder().method("CONNECT");
@@ -441,7 +446,7 @@ async fn a_tunnel_is_refused() {
             None => request.uri("example.com:443"),
             Some(protocol) => request.uri(server.uri("/socket")).extension(protocol),
         };
-        let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+        let request = request.body(http_body_util::Empty::<Bytes>::new()).unwrap();
         assert_eq!(within(sender.send_request(request)).await.unwrap().status(), 422);
     }
     drop(sender);
@@ -555,4 +560,62 @@ async fn a_service_that_is_broken_for_good_fails_as_itself() {
     assert_eq!(error.unwrap_err().to_string(), "broken for good");
     let server = Server::service(layered).await;
     assert!(server.try_send(server.request("GET", "/").body(Body::empty()).unwrap()).await.is_err());
+}
+
+/// A body that says when nothing more comes, and is not to be asked then.
+struct SaysItsEnd {
+    pieces: VecDeque<Bytes>,
+    /// How many pieces are left behind, unasked for.
+    left: usize,
+}
+
+impl SaysItsEnd {
+    fn of(pieces: &[&[u8]], left: usize) -> Self {
+        Self { pieces: pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect(), left }
+    }
+}
+
+impl http_body::Body for SaysItsEnd {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        assert!(!self.is_end_stream(), "asked for more after its end");
+        Poll::Ready(self.pieces.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.len() == self.left
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_says_that_it_is_over_is_asked_for_nothing_more() {
+    let customer = CUSTOMER.as_bytes();
+    for pieces in [&[customer][..], &[&customer[..20], &customer[20..]]] {
+        let service = layer().layer(service_fn(async |request: Request<FieldBody<SaysItsEnd>>| {
+            let stored = request.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(masked(&stored), STORED_CUSTOMER);
+            let (begin, rest) = stored.split_at(if pieces.len() > 1 { 100 } else { stored.len() });
+            let body = SaysItsEnd::of(&[begin, rest][..pieces.len()], 0);
+            Ok::<_, Infallible>(Response::builder().header(CONTENT_TYPE, JSON).body(body).unwrap())
+        }));
+        let request = Request::post("/customers").header(CONTENT_TYPE, JSON).body(SaysItsEnd::of(pieces, 0)).unwrap();
+        let reply = service.oneshot(request).await.unwrap();
+        assert_eq!(reply.headers()[CONTENT_LENGTH], CUSTOMER.len().to_string());
+        assert_eq!(reply.into_body().collect().await.unwrap().to_bytes(), CUSTOMER);
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_cut_short_by_its_own_word_is_refused() {
+    let service = layer().layer(service_fn(
+        async |_: Request<FieldBody<SaysItsEnd>>| -> Result<Response<SaysItsEnd>, Infallible> {
+            panic!("called with a part of a document");
+        },
+    ));
+    let (begin, rest) = CUSTOMER.as_bytes().split_at(20);
+    let body = SaysItsEnd::of(&[begin, rest], 1);
+    let request = Request::post("/customers").header(CONTENT_TYPE, JSON).body(body).unwrap();
+    assert_eq!(service.oneshot(request).await.unwrap().status(), 400);
 }

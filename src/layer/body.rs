@@ -28,7 +28,8 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<B> where B: Body {
         Untouched { #[pin] body: B },
-        Whole { data: Option<Bytes>, trailers: Option<HeaderMap> },
+        // Boxed: hardly any body has trailers, and bodies are moved often.
+        Whole { data: Option<Bytes>, trailers: Option<Box<HeaderMap>> },
         Omitted,
         Streaming { streaming: Box<Streaming<B>> },
     }
@@ -49,7 +50,7 @@ impl<B: Body> FieldBody<B> {
         Self { kind: Kind::Omitted }
     }
 
-    pub(super) fn whole(data: Bytes, trailers: Option<HeaderMap>) -> Self {
+    pub(super) fn whole(data: Bytes, trailers: Option<Box<HeaderMap>>) -> Self {
         let data = Some(data).filter(|data| !data.is_empty());
         Self { kind: Kind::Whole { data, trailers } }
     }
@@ -77,7 +78,8 @@ where
                 })
             }),
             KindProjection::Whole { data, trailers } => {
-                let frame = data.take().map(Frame::data).or_else(|| trailers.take().map(Frame::trailers));
+                let frame =
+                    data.take().map(Frame::data).or_else(|| trailers.take().map(|trailers| Frame::trailers(*trailers)));
                 Poll::Ready(frame.map(Ok))
             }
             KindProjection::Omitted => Poll::Ready(None),

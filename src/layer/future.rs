@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Request, Response, request, response};
+use http::{HeaderMap, HeaderValue, Request, Response, request, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
@@ -138,27 +138,27 @@ where
                             return Poll::Ready(Ok(Response::from_parts(head, FieldBody::untouched(body))));
                         }
                         Ok(Plan::Empty) => return Poll::Ready(Ok(Response::from_parts(head, FieldBody::omitted()))),
-                        Ok(Plan::Transform(processor)) => match limits.check(body.size_hint().lower()) {
-                            Err(error) => unreadable(error),
-                            Ok(()) => Stage::Response {
-                                head: Some(head),
-                                intake: Intake::new(
-                                    body,
-                                    processor,
-                                    limits,
-                                    BodyMeter::new(this.meters, Direction::Response),
-                                ),
-                            },
-                        },
+                        Ok(Plan::Transform(processor)) => {
+                            let length = limits.check(body.size_hint().lower());
+                            let meter = BodyMeter::new(this.meters, Direction::Response);
+                            match length.map(|()| Intake::new(body, processor, limits, meter)) {
+                                Err(error) => unreadable(error),
+                                // Mostly all of it is there, and nothing has to be put aside.
+                                Ok(mut intake) => match intake.poll(cx) {
+                                    Poll::Ready(Ok(body)) => return Poll::Ready(Ok(with_length(head, body))),
+                                    Poll::Ready(Err(error)) => unreadable(error),
+                                    Poll::Pending => {
+                                        this.stage.set(Stage::Response { head: Some(head), intake });
+                                        return Poll::Pending;
+                                    }
+                                },
+                            }
+                        }
                     }
                 }
                 StageProjection::Response { head, intake } => match ready!(intake.poll(cx)) {
                     Err(error) => unreadable(error),
-                    Ok(body) => {
-                        let mut head = head.take().expect(POLLED_AGAIN);
-                        set_length(&mut head.headers, &body);
-                        return Poll::Ready(Ok(Response::from_parts(head, body)));
-                    }
+                    Ok(body) => return Poll::Ready(Ok(with_length(head.take().expect(POLLED_AGAIN), body))),
                 },
             };
             this.stage.set(next);
@@ -170,15 +170,40 @@ fn refuse<D: Side, E, R: Body>(error: Error) -> Result<Response<FieldBody<R>>, D
     D::refuse(error).map(|response| response.map(|body| FieldBody::whole(body, None)))
 }
 
-/// A body of a new length has that length where it is known.
+fn with_length<R>(mut head: response::Parts, body: FieldBody<R>) -> Response<FieldBody<R>>
+where
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    set_length(&mut head.headers, &body);
+    Response::from_parts(head, body)
+}
+
+/// A body of a new length has that length where it is known, and none where it is not.
 fn set_length<B>(headers: &mut HeaderMap, body: &FieldBody<B>)
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    if let Some(length) = body.size_hint().exact() {
-        headers.insert(CONTENT_LENGTH, length.into());
+    match body.size_hint().exact() {
+        Some(length) => drop(headers.insert(CONTENT_LENGTH, decimal(length))),
+        None => drop(headers.remove(CONTENT_LENGTH)),
     }
+}
+
+/// Writes a number into room of its own length: from the number itself, `HeaderValue` makes two allocations.
+fn decimal(mut number: u64) -> HeaderValue {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] += (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    HeaderValue::from_bytes(&digits[at..]).expect("digits are visible characters")
 }
 
 /// Refuses a response. What would be the sender's fault in a request is the service's there.

@@ -9,7 +9,7 @@ use crate::error::Error;
 
 /// Refuses a token in the method, the target or a header.
 pub(super) fn refuse_tokens(cipher: &FieldCipher, head: &request::Parts) -> Result<(), Error> {
-    cipher.refuse_token(head.method.as_str().as_bytes())?;
+    check(cipher, head.method.as_str())?;
     if let Some(authority) = head.uri.authority() {
         check(cipher, authority.as_str())?;
     }
@@ -25,15 +25,15 @@ pub(super) fn refuse_tokens(cipher: &FieldCipher, head: &request::Parts) -> Resu
 
 /// The same for headers or trailers alone.
 pub(super) fn refuse_tokens_in(cipher: &FieldCipher, headers: &HeaderMap) -> Result<(), Error> {
-    headers.values().try_for_each(|value| match value.to_str() {
+    headers.values().filter(|value| !is_short(value)).try_for_each(|value| match value.to_str() {
         Ok(text) => check(cipher, text),
         Err(_) => cipher.refuse_token(value.as_bytes()),
     })
 }
 
 /// Whether `text` is shorter than any token. Without percent-encoding it only becomes shorter.
-fn is_short(text: &str) -> bool {
-    text.len() < FieldCipher::SHORTEST_TOKEN
+fn is_short(text: impl AsRef<[u8]>) -> bool {
+    text.as_ref().len() < FieldCipher::SHORTEST_TOKEN
 }
 
 /// Looks at `text` as it is written, and without percent-encoding.

@@ -20,6 +20,7 @@ use super::streaming::{Flow, PIECE, Streaming};
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{BodyMeter, Lap};
+use crate::policy::{Field, Policy};
 use crate::secret::SecretBuffer;
 
 /// For how many bytes room is made before any of them has come.
@@ -28,9 +29,16 @@ const MOST_EXPECTED: u64 = 64 * 1024;
 /// The least room that is made, since many a body does not tell its length.
 const LEAST_ROOM: usize = 512;
 
+/// Up to this many bytes a document that comes in one piece is transformed at once, and what it becomes is no longer than
+/// [`LONGEST_AT_ONCE`].
+const SHORT: usize = 8 * 1024;
+const LONGEST_AT_ONCE: usize = 1 << 20;
+
 /// How a body is transformed.
 #[derive(Debug)]
 pub(super) enum Processor {
+    /// A JSON document of which nothing has come yet. Most come in one piece, and need nothing that outlives it.
+    Json(FieldCipher, Way),
     /// What can be transformed piece by piece.
     Stream(BodyStream),
     /// What is only understood as a whole.
@@ -41,13 +49,50 @@ pub(super) enum Processor {
     Empty(Option<Error>),
 }
 
+/// Which way a document goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    Inward,
+    Outward,
+}
+
 impl Processor {
+    /// Transforms a document that is whole.
+    fn transform_whole(cipher: &FieldCipher, way: Way, document: &[u8]) -> Result<SecretBuffer, Error> {
+        let mut out = SecretBuffer::default();
+        *out.as_mut_vec() = match way {
+            Way::Inward => cipher.encrypt_json(document)?,
+            Way::Outward => cipher.decrypt_json(document)?,
+        };
+        Ok(out)
+    }
+
+    /// How it goes on with a document of which more comes than one piece.
+    fn into_stream(self) -> Self {
+        let Self::Json(cipher, way) = self else { return self };
+        let stream = match way {
+            Way::Inward => cipher.json_encryptor(),
+            Way::Outward => cipher.json_decryptor(),
+        };
+        Self::Stream(BodyStream::Json(Box::new(stream)))
+    }
+
+    /// How much room a body of `length` bytes mostly takes when it is transformed; none before that is known.
+    fn room_for(&self, length: usize) -> usize {
+        match self {
+            Self::Json(..) => 0,
+            Self::Stream(stream) => stream.room_for(length).max(LEAST_ROOM),
+            Self::Held(_) | Self::Candidates(_) | Self::Empty(_) => length.max(LEAST_ROOM),
+        }
+    }
+
     /// Prepares what stands behind the body for the other side.
     fn check_trailers(&self, trailers: &mut HeaderMap) -> Result<(), Error> {
         match self {
+            Self::Json(cipher, Way::Inward) => check_inward(cipher, trailers),
             Self::Stream(stream) => check_trailers(stream, trailers),
             Self::Held(held) => check_inward(held.cipher(), trailers),
-            Self::Candidates(_) => {
+            Self::Json(_, Way::Outward) | Self::Candidates(_) => {
                 digest::remove(trailers);
                 Ok(())
             }
@@ -83,7 +128,7 @@ pub(super) struct Intake<B> {
     meter: BodyMeter,
     /// Overwritten where it is not handed on.
     out: SecretBuffer,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl<B> Intake<B>
@@ -92,11 +137,7 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn new(body: B, processor: Processor, limits: Limits, meter: BodyMeter) -> Self {
-        // A declared length is only a claim.
-        let expected = body.size_hint().lower().min(limits.whole).min(MOST_EXPECTED);
-        let expected = usize::try_from(expected).unwrap_or_default();
-        let room = if let Processor::Stream(stream) = &processor { stream.room_for(expected) } else { expected };
-        let out = SecretBuffer::with_capacity(room.max(LEAST_ROOM));
+        let out = SecretBuffer::with_capacity(processor.room_for(expected(body.size_hint().lower(), limits)));
         let body = Some(Box::pin(body));
         Self { body, processor, limits, fault: None, received: 0, meter, out, trailers: None }
     }
@@ -114,7 +155,8 @@ where
             if pace == Pace::AtOnce {
                 return Poll::Ready(self.go_on_streaming(None));
             }
-            let frame = body.as_mut().poll_frame(cx);
+            // Whoever says that nothing more comes need not be asked once more, and woken for it.
+            let frame = if body.is_end_stream() { Poll::Ready(None) } else { body.as_mut().poll_frame(cx) };
             if pace == Pace::UntilItPauses && frame.is_pending() {
                 return Poll::Ready(self.go_on_streaming(None));
             }
@@ -133,7 +175,7 @@ where
                         return Poll::Ready(self.go_on_streaming(Some(rest)));
                     }
                 }
-                Err(frame) => self.trailers = frame.into_trailers().ok(),
+                Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
             }
         }
     }
@@ -143,12 +185,28 @@ where
         self.received += data.remaining() as u64;
         self.meter.receive(data.remaining());
         self.limits.check(self.received)?;
+        let is_whole = self.received <= self.limits.whole;
+        if let Processor::Json(cipher, way) = &self.processor
+            && data.has_remaining()
+        {
+            let document = data.chunk();
+            let is_last = self.body.as_ref().is_some_and(Body::is_end_stream);
+            let is_short = document.len() == data.remaining() && is_short(cipher.policy(), *way, document.len());
+            if is_last && is_short && is_whole {
+                self.out = Processor::transform_whole(cipher, *way, document)?;
+                self.processor = Processor::Empty(None);
+                return Ok(None);
+            }
+            self.processor = mem::replace(&mut self.processor, Processor::Empty(None)).into_stream();
+            let rest = self.body.as_ref().map_or(0, |body| body.size_hint().lower());
+            let expected = expected(self.received.saturating_add(rest), self.limits);
+            self.out = SecretBuffer::with_capacity(self.processor.room_for(expected));
+        }
         while data.has_remaining() {
             let chunk = data.chunk();
             let length = match &mut self.processor {
                 Processor::Stream(stream) => {
                     let whole_out = self.limits.whole_out();
-                    let is_whole = self.received <= self.limits.whole;
                     let piece = if is_whole { chunk } else { &chunk[..chunk.len().min(PIECE)] };
                     let length = stream.feed_some(piece, &mut self.out, whole_out)?;
                     if !is_whole || self.out.len() > whole_out {
@@ -159,6 +217,7 @@ where
                 }
                 Processor::Held(held) => held.hold(chunk, self.limits, self.received)?,
                 Processor::Candidates(candidates) => candidates.hold(chunk, self.limits, self.received)?,
+                Processor::Json(..) => return Err(Error::new(ErrorKind::Service, "a document was not looked into")),
                 Processor::Empty(error) => {
                     let missing = || Error::new(ErrorKind::UnsupportedMediaType, "the body cannot be looked into");
                     return Err(error.take().unwrap_or_else(missing));
@@ -176,7 +235,7 @@ where
                 Processor::Stream(stream) => stream.finish(&mut self.out)?,
                 Processor::Held(held) => held.encrypt(self.limits, &mut self.out)?,
                 Processor::Candidates(candidates) => candidates.open(&mut self.out)?,
-                Processor::Empty(_) => {}
+                Processor::Json(..) | Processor::Empty(_) => {}
             }
         }
         let mut trailers = self.trailers.take();
@@ -202,6 +261,18 @@ where
             )),
         }
     }
+}
+
+/// Whether a document of `length` bytes is short, and becomes nothing long: it may hold a value of one byte in every two,
+/// each of which becomes a token and an index.
+fn is_short(policy: &Policy, way: Way, length: usize) -> bool {
+    let longest = || policy.fields().iter().map(Field::minimum).max().unwrap_or_default() * 2 + 128;
+    length <= SHORT && (matches!(way, Way::Outward) || (length / 2 + 1) * longest() <= LONGEST_AT_ONCE)
+}
+
+/// For how much of a body of `length` bytes room is made: a declared length is only a claim.
+fn expected(length: u64, limits: Limits) -> usize {
+    usize::try_from(length.min(limits.whole).min(MOST_EXPECTED)).unwrap_or_default()
 }
 
 pub(super) fn broken(source: BoxError) -> Error {

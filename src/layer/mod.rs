@@ -271,6 +271,7 @@ mod intake;
 mod layer;
 mod limits;
 mod media_type;
+mod names;
 mod opener;
 mod path_pattern;
 mod principal;

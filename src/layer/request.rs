@@ -1,8 +1,7 @@
 //! What becomes of a request, by its head alone.
 
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT, HeaderName, IF_RANGE, RANGE,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, EXPECT, HeaderName, IF_RANGE, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, request};
 use http_body::Body;
@@ -10,16 +9,14 @@ use http_body::Body;
 use super::bodies::{BodyStream, Boundary, Held, HeldKind, MultipartStream};
 use super::digest;
 use super::head::refuse_tokens;
-use super::intake::Processor;
+use super::intake::{Processor, Way};
 use super::limits::Limits;
 use super::media_type::MediaType;
+use super::names::Names;
 use super::query;
 use super::settings::Settings;
 use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
-
-/// Headers that a request hardly ever has. To look through the names that are there costs less than to look these up.
-static RARE: [HeaderName; 4] = [CONTENT_RANGE, UPGRADE, RANGE, IF_RANGE];
 
 /// Prepares the head of a request for the service, and returns how its body is read; nothing where there is no body.
 ///
@@ -54,17 +51,19 @@ pub(super) fn plan(
         }
     }
     let headers = &mut head.headers;
-    if has_any(headers, &RARE) {
-        if headers.contains_key(CONTENT_RANGE) {
-            return Err(Error::new(
-                ErrorKind::Malformed,
-                "a part of a document cannot be written (RFC 9110, section 14.5)",
-            ));
-        }
+    let names = Names::of(headers);
+    if names.has(Names::CONTENT_RANGE) {
+        return Err(Error::new(
+            ErrorKind::Malformed,
+            "a part of a document cannot be written (RFC 9110, section 14.5)",
+        ));
+    }
+    if names.has(Names::UPGRADE) {
         ignore_upgrade(headers);
-        // The service must answer with whole documents.
-        headers.remove(RANGE);
-        headers.remove(IF_RANGE);
+    }
+    // The service must answer with whole documents.
+    for (bit, name) in [(Names::RANGE, RANGE), (Names::IF_RANGE, IF_RANGE)] {
+        names.remove(bit, name, headers);
     }
     head.extensions.remove::<hyper::upgrade::OnUpgrade>();
     // In another coding they could not be opened.
@@ -80,13 +79,14 @@ pub(super) fn plan(
         Method::PATCH => Use::Change,
         _ => Use::Store,
     };
+    let is_encoded = is_encoded(names, headers);
     let processor = match (MediaType::of(headers), use_of) {
-        (MediaType::Multipart, Use::Store | Use::Change) if !is_encoded(headers) => {
+        (MediaType::Multipart, Use::Store | Use::Change) if !is_encoded => {
             multipart(cipher, limits, settings, headers, use_of == Use::Change)
         }
-        (media_type, _) => processor(cipher, wanted, media_type, is_encoded(headers), use_of),
+        (media_type, _) => processor(cipher, wanted, media_type, is_encoded, use_of),
     };
-    let may_be_empty = body.size_hint().exact().is_none() && !headers.contains_key(EXPECT);
+    let may_be_empty = body.size_hint().exact().is_none() && !names.has(Names::EXPECT);
     let processor = match processor {
         // The body may turn out to be empty, and then its type does not matter.
         Err(error) if may_be_empty => Processor::Empty(Some(error)),
@@ -95,10 +95,13 @@ pub(super) fn plan(
     if matches!(processor, Processor::Held(_)) {
         limits.check_held(declared)?;
     }
-    for name in [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT] {
-        headers.remove(name);
+    // Of what length it becomes is said once that is known.
+    for (bit, name) in [(Names::TRANSFER_ENCODING, TRANSFER_ENCODING), (Names::EXPECT, EXPECT)] {
+        names.remove(bit, name, headers);
     }
-    digest::remove(headers);
+    if names.has(Names::DIGEST) {
+        digest::remove_each(headers);
+    }
     Ok(Some(processor))
 }
 
@@ -143,7 +146,7 @@ fn processor(
         MediaType::Form if use_of == Use::Search => held(HeldKind::FormSearch(wanted.clone())),
         _ if use_of == Use::Search => Err(unsupported("a search is sent as `application/json` or as a form")),
         MediaType::Json if is_change => json(cipher.partial_encryptor()),
-        MediaType::Json => json(cipher.json_encryptor()),
+        MediaType::Json => Ok(Processor::Json(cipher.clone(), Way::Inward)),
         MediaType::MergePatch if is_change => json(cipher.merge_patch_encryptor()),
         MediaType::MergePatch => json(cipher.whole_merge_patch_encryptor()),
         MediaType::Lines if is_change => json(cipher.partial_ndjson_encryptor()),
@@ -160,13 +163,9 @@ fn processor(
     }
 }
 
-pub(super) fn has_any(headers: &HeaderMap, names: &[HeaderName]) -> bool {
-    headers.keys().any(|name| names.contains(name))
-}
-
-pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
-    codings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+pub(super) fn is_encoded(names: Names, headers: &HeaderMap) -> bool {
+    let is_other = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    names.has(Names::CONTENT_ENCODING) && headers.get_all(CONTENT_ENCODING).iter().any(is_other)
 }
 
 fn unsupported(message: &'static str) -> Error {

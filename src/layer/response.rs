@@ -1,14 +1,15 @@
 //! What becomes of a response, by its head alone.
 
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, TRANSFER_ENCODING};
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderValue, StatusCode, response};
 
 use super::bodies::{BodyStream, EventStream};
 use super::candidates::Candidates;
 use super::digest;
 use super::future::Exchange;
-use super::intake::Processor;
+use super::intake::{Processor, Way};
 use super::media_type::MediaType;
+use super::names::Names;
 use super::request::is_encoded;
 use crate::error::{Error, ErrorKind};
 
@@ -43,9 +44,7 @@ pub(super) fn plan(exchange: Exchange, head: &mut response::Parts) -> Result<Pla
         (MediaType::Other | MediaType::Form | MediaType::Multipart | MediaType::Missing, Some(_)) if !is_error => {
             Processor::Empty(Some(unchecked()))
         }
-        (MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch, None) => {
-            Processor::Stream(BodyStream::Json(Box::new(cipher.json_decryptor())))
-        }
+        (MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch, None) => Processor::Json(cipher, Way::Outward),
         (MediaType::Lines, None) => Processor::Stream(BodyStream::Lines(Box::new(cipher.ndjson_decryptor()))),
         (MediaType::Events, None) => {
             Processor::Stream(BodyStream::Events(Box::new(EventStream::new(cipher, limits.whole_out()))))
@@ -54,18 +53,26 @@ pub(super) fn plan(exchange: Exchange, head: &mut response::Parts) -> Result<Pla
     };
     let headers = &mut head.headers;
     let is_empty = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let is_part = head.status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);
-    if !is_empty && (is_encoded(headers) || is_part) {
+    let names = Names::of(headers);
+    let is_part = head.status == StatusCode::PARTIAL_CONTENT || names.has(Names::CONTENT_RANGE);
+    if !is_empty && (is_encoded(names, headers) || is_part) {
         return Err(service("it sent JSON encoded or in part, although it was asked not to"));
     }
-    for name in [CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT_RANGES] {
-        headers.remove(name);
+    for (bit, name) in [(Names::TRANSFER_ENCODING, TRANSFER_ENCODING), (Names::ACCEPT_RANGES, ACCEPT_RANGES)] {
+        names.remove(bit, name, headers);
     }
-    digest::remove(headers);
-    if head.status != StatusCode::NOT_MODIFIED {
-        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if names.has(Names::DIGEST) {
+        digest::remove_each(headers);
     }
-    Ok(if is_empty { Plan::Empty } else { Plan::Transform(processor) })
+    if head.status != StatusCode::NOT_MODIFIED && !names.has(Names::CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if is_empty {
+        names.remove(Names::CONTENT_LENGTH, CONTENT_LENGTH, headers);
+        return Ok(Plan::Empty);
+    }
+    // Of what length it becomes is said once that is known.
+    Ok(Plan::Transform(processor))
 }
 
 /// The answer to a lookup by a truncated index that nobody can check.

@@ -1,0 +1,96 @@
+//! Which of the headers that the layer asks for are there: looked for once, in one pass over all names, since hardly any
+//! of them is there, and to look each up costs more.
+
+use http::{HeaderMap, HeaderName};
+
+/// The headers that were found, each by a bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Names(u16);
+
+impl Names {
+    pub(super) const ACCEPT_RANGES: Self = Self(1);
+    pub(super) const CACHE_CONTROL: Self = Self(1 << 1);
+    pub(super) const CONTENT_ENCODING: Self = Self(1 << 2);
+    pub(super) const CONTENT_LENGTH: Self = Self(1 << 3);
+    pub(super) const CONTENT_RANGE: Self = Self(1 << 4);
+    /// Any digest of a body.
+    pub(super) const DIGEST: Self = Self(1 << 5);
+    pub(super) const EXPECT: Self = Self(1 << 6);
+    pub(super) const IF_RANGE: Self = Self(1 << 7);
+    pub(super) const RANGE: Self = Self(1 << 8);
+    pub(super) const TRANSFER_ENCODING: Self = Self(1 << 9);
+    pub(super) const UPGRADE: Self = Self(1 << 10);
+
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        headers.keys().fold(Self::default(), |found, name| found.and(Self::called(name.as_str())))
+    }
+
+    fn called(name: &str) -> Self {
+        match name {
+            "accept-ranges" => Self::ACCEPT_RANGES,
+            "cache-control" => Self::CACHE_CONTROL,
+            "content-encoding" => Self::CONTENT_ENCODING,
+            "content-length" => Self::CONTENT_LENGTH,
+            "content-range" => Self::CONTENT_RANGE,
+            "content-digest" | "repr-digest" | "digest" | "content-md5" => Self::DIGEST,
+            "expect" => Self::EXPECT,
+            "if-range" => Self::IF_RANGE,
+            "range" => Self::RANGE,
+            "transfer-encoding" => Self::TRANSFER_ENCODING,
+            "upgrade" => Self::UPGRADE,
+            _ => Self::default(),
+        }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the header of this bit is there.
+    pub(super) fn has(self, bit: Self) -> bool {
+        self.0 & bit.0 != 0
+    }
+
+    /// Removes `name`, the header of this bit, from the headers in which these were found.
+    pub(super) fn remove(self, bit: Self, name: HeaderName, headers: &mut HeaderMap) {
+        if self.has(bit) {
+            headers.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header;
+
+    use super::super::digest::DIGESTS;
+    use super::*;
+
+    #[test]
+    fn each_header_is_found_by_its_own_bit() {
+        let mut expected: Vec<(HeaderName, Names)> = vec![
+            (header::ACCEPT_RANGES, Names::ACCEPT_RANGES),
+            (header::CACHE_CONTROL, Names::CACHE_CONTROL),
+            (header::CONTENT_ENCODING, Names::CONTENT_ENCODING),
+            (header::CONTENT_LENGTH, Names::CONTENT_LENGTH),
+            (header::CONTENT_RANGE, Names::CONTENT_RANGE),
+            (header::EXPECT, Names::EXPECT),
+            (header::IF_RANGE, Names::IF_RANGE),
+            (header::RANGE, Names::RANGE),
+            (header::TRANSFER_ENCODING, Names::TRANSFER_ENCODING),
+            (header::UPGRADE, Names::UPGRADE),
+            (header::HOST, Names::default()),
+        ];
+        expected.extend(DIGESTS.map(|name| (HeaderName::from_static(name), Names::DIGEST)));
+        let mut all = HeaderMap::new();
+        for (name, bit) in &expected {
+            let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("x"))]);
+            assert_eq!(Names::of(&headers), *bit, "{name}");
+            all.insert(name, HeaderValue::from_static("x"));
+        }
+        for (_, bit) in expected {
+            assert_eq!(Names::of(&all).has(bit), bit != Names::default());
+        }
+    }
+}
