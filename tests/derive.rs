@@ -493,10 +493,10 @@ fn what_stands_in_cells_maps_and_borrowed_values_is_found() {
     struct Held {
         cell: std::cell::Cell<Person>,
         borrowed: std::borrow::Cow<'static, Person>,
-        tree: std::collections::BTreeMap<String, Person>,
+        tree: BTreeMap<String, Person>,
     }
     let policy = Held::policy().unwrap();
-    let paths: Vec<_> = policy.fields().iter().flat_map(|field| field.paths()).collect();
+    let paths: Vec<_> = policy.fields().iter().flat_map(Field::paths).collect();
     for place in ["$['cell']['phone']", "$['borrowed']['phone']", "$['tree'].{*}['phone']"] {
         assert!(paths.iter().any(|path| **path == *place), "{place}: {paths:?}");
     }
