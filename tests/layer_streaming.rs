@@ -15,6 +15,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use fieldseal::layer::FieldBody;
+use fieldseal::policy::{CompoundIndex, Normalizer};
 use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{Request, Response};
@@ -429,6 +430,16 @@ async fn what_becomes_many_times_as_long_is_not_held_whole() {
     let policy = Policy::builder("customers").field(phones).build().unwrap();
     let layer = FieldEncryptionLayer::new(FieldCipher::new(policy, keys(7))).unwrap();
     let document = |length| format!("{{\"phones\":[{}1]}}", "1,".repeat(length));
+    // Here each object of eight bytes gets a hundred members with long names.
+    let indexed = |number| {
+        let index = CompoundIndex::new(format!("{number}{}", "i".repeat(200)));
+        index.part("a", Normalizer::exact()).part("b", Normalizer::exact())
+    };
+    let builder = Policy::builder("customers").field(Field::new("a", Tag::Phone)).field(Field::new("b", Tag::Phone));
+    let policy = (100..200).map(indexed).fold(builder, fieldseal::policy::PolicyBuilder::compound_index).build();
+    let cipher = FieldCipher::new(policy.unwrap(), keys(7)).with_index_keys(keys(8)).unwrap();
+    let with_indexes = FieldEncryptionLayer::new(cipher).unwrap();
+    let objects = |length| format!("[{}{{}}]", r#"{"a":1},"#.repeat(length));
     let longest = Arc::new(AtomicUsize::new(0));
     let total = Arc::new(AtomicUsize::new(0));
     let service = tower::service_fn(|request: Request<FieldBody<Body>>| {
@@ -443,8 +454,12 @@ async fn what_becomes_many_times_as_long_is_not_held_whole() {
             Ok::<_, Infallible>(Response::new(Body::empty()))
         }
     });
-    for (length, least) in [(4_000, 20 << 20), (30_000, 100 << 20)] {
-        let request = Request::post("/").header(CONTENT_TYPE, JSON).body(Body::from(document(length))).unwrap();
+    for (layer, document, least) in [
+        (&layer, document(4_000), 20 << 20),
+        (&layer, document(30_000), 100 << 20),
+        (&with_indexes, objects(1_000), 20 << 20),
+    ] {
+        let request = Request::post("/").header(CONTENT_TYPE, JSON).body(Body::from(document)).unwrap();
         assert_eq!(layer.layer(service).oneshot(request).await.unwrap().status(), 200);
         let (longest, total) = (longest.load(Ordering::SeqCst), total.swap(0, Ordering::SeqCst));
         assert!(total > least && longest < MOST, "{total} bytes, {longest} in one frame");

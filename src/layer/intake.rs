@@ -264,10 +264,14 @@ where
 }
 
 /// Whether a document of `length` bytes is short, and becomes nothing long: it may hold a value of one byte in every two,
-/// each of which becomes a token and an index.
+/// each of which becomes a token and an index. What indexes of several fields add, or a canonical form makes of a value, is
+/// not foretold.
 fn is_short(policy: &Policy, way: Way, length: usize) -> bool {
+    let is_foretold =
+        || policy.compounds().len() == 0 && policy.fields().iter().all(|field| field.validation().is_none());
     let longest = || policy.fields().iter().map(Field::minimum).max().unwrap_or_default() * 2 + 128;
-    length <= SHORT && (matches!(way, Way::Outward) || (length / 2 + 1) * longest() <= LONGEST_AT_ONCE)
+    let stays_short = || is_foretold() && (length / 2 + 1) * longest() <= LONGEST_AT_ONCE;
+    length <= SHORT && (matches!(way, Way::Outward) || stays_short())
 }
 
 /// For how much of a body of `length` bytes room is made: a declared length is only a claim.

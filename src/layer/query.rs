@@ -117,9 +117,11 @@ fn write_rewritten(cipher: &FieldCipher, wanted: &Wanted, parameters: &str, out:
 /// percent-encoded text, is read here, which takes less.
 fn first_pair(parameter: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-    let decoded = |text| percent_decoded(text).filter(|_| !text.contains('+'));
-    match (decoded(name), decoded(value)) {
-        (Some(name), Some(value)) if !parameter.is_empty() => Some((name, value)),
+    if parameter.is_empty() || parameter.contains('+') {
+        return form_urlencoded::parse(parameter.as_bytes()).next();
+    }
+    match (percent_decoded(name), percent_decoded(value)) {
+        (Some(name), Some(value)) => Some((name, value)),
         _ => form_urlencoded::parse(parameter.as_bytes()).next(),
     }
 }
