@@ -144,8 +144,8 @@ impl Validation {
     /// Refuses a text with control characters, line breaks among them, bidirectional embeddings, overrides and isolates
     /// (UAX #9), or noncharacters: what makes a screen or a log show something else than is stored.
     ///
-    /// Names may mix scripts, unless [`one_script_per_word`](Self::one_script_per_word) is called too, and marks of
-    /// direction and joiners are plain text.
+    /// Names may mix scripts, unless `one_script_per_word` (feature `normal-forms`) is called too, and marks of direction
+    /// and joiners are plain text.
     ///
     /// # Example
     ///
