@@ -110,6 +110,40 @@ fn what_an_index_is_made_of_is_as_long_as_it_may_be() {
 }
 
 #[test]
+fn paths_are_as_long_and_as_vague_as_they_may_be() {
+    let policy = |paths: Vec<String>| {
+        let field = paths.into_iter().fold(Field::new("note", Tag::Text), Field::path);
+        Policy::builder("customers").field(phone()).field(field).build()
+    };
+    let segments = |count: usize| policy(vec![format!("${}", "..a".repeat(count))]);
+    assert_limit(128, ErrorKind::Policy, "character 386: a path has 128 segments at most", segments);
+    // No value stands deeper than that.
+    let path = ["$", &"[0]".repeat(128)].concat();
+    let cipher = FieldCipher::new(policy(vec![path]).unwrap(), keys());
+    let document = ["[".repeat(128), "1".to_owned(), "]".repeat(128)].concat();
+    assert!(
+        cipher
+            .encrypt_json(document.as_bytes())
+            .unwrap()
+            .starts_with(["[".repeat(128), "\"fs1.".to_owned()].concat().as_bytes())
+    );
+
+    // One state for each name, one for the root, one where nothing is, and two for the field that may be anywhere.
+    let states = |count: usize| {
+        let path = |number: usize, length: usize| format!("$.p{number}{}", ".a".repeat(length - 1));
+        let mut paths: Vec<_> = (0..(count - 5) / 100).map(|number| path(number, 100)).collect();
+        paths.push(path(paths.len(), (count - 5) % 100 + 1));
+        policy(paths)
+    };
+    assert_limit(1024, ErrorKind::Policy, "most of all path `$.p0.a", states);
+    let wildcards = |count: usize| policy(vec![format!("$..a{}.b", ".*".repeat(count))]);
+    assert_limit(8, ErrorKind::Policy, "most of all path `$..a.*.*.*", wildcards);
+    // A few states, and much that is matched in each.
+    let matched = |count: usize| policy(vec!["$..a.*.*.*.b".to_owned(); count]);
+    assert_limit(8961, ErrorKind::Policy, "most of all path `$..a.*.*.*.b`", matched);
+}
+
+#[test]
 fn a_policy_is_as_large_as_it_may_be() {
     let fields = |count: usize| {
         let policy = (0..count).fold(Policy::builder("customers"), |policy, number| {

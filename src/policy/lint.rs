@@ -11,6 +11,7 @@ use super::field::{Field, FieldIndex};
 use super::path::{Path, Selector};
 use super::record_binding::RecordBinding;
 use super::strict::Strict;
+use super::subsets::too_many_states_of;
 use crate::crypto::padding;
 use crate::text::Validation;
 
@@ -152,9 +153,9 @@ pub(super) fn check(
                     name(paths[path].0)
                 ),
             },
-            Conflict::TooManyStates => Fault {
-                place: Place::Collection,
-                message: "the paths are too many or too vague together; use fewer wildcards after `..`".to_owned(),
+            Conflict::TooManyStates(path) => Fault {
+                place: places[path],
+                message: too_many_states_of(fields, records, places[path], paths.len() - path),
             },
         }
     })?;

@@ -16,8 +16,8 @@
 //!
 //! # Limits
 //!
-//! A collection or field name has 1 to 255 bytes; a policy has 256 fields and 1,024 states of its path automaton at
-//! most. What is over a limit is refused when the policy is built.
+//! A collection or field name has 1 to 255 bytes, a path 128 segments; a policy has 256 fields and 1,024 states of its
+//! path automaton at most. What is over a limit is refused when the policy is built, with the path that is at fault.
 
 mod automaton;
 mod blind_index;
@@ -39,6 +39,7 @@ mod policy;
 mod record_binding;
 mod reveal;
 mod strict;
+mod subsets;
 mod tag;
 #[cfg(feature = "toml")]
 mod toml;

@@ -8,6 +8,9 @@ use std::str::CharIndices;
 /// The largest array index that a path can name.
 pub(crate) const LARGEST_INDEX: u32 = u32::MAX - 1;
 
+/// The most segments of a path. Each is a step into a document, and no document that is sent in is nested deeper.
+pub(crate) const MOST_SEGMENTS: usize = 128;
+
 /// A path: segments from the root on.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Path {
@@ -86,6 +89,9 @@ fn is_shorthand(name: &str) -> bool {
 
 const SUBSET: &str = "outside the subset: child, index, wildcard, `[:]`, `.{*}` and descendant segments are understood";
 
+const TOO_LONG: &str =
+    "a path has 128 segments at most, as no document is nested deeper; `$..name` selects at every depth";
+
 struct Parser<'a> {
     text: &'a str,
     rest: Peekable<CharIndices<'a>>,
@@ -98,6 +104,9 @@ impl Parser<'_> {
         }
         let mut segments = Vec::new();
         while self.rest.peek().is_some() {
+            if segments.len() == MOST_SEGMENTS {
+                return Err(self.error(TOO_LONG));
+            }
             let descendant = self.text[self.position()..].starts_with("..");
             if descendant {
                 self.rest.next();

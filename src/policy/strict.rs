@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::automaton::{Automaton, Conflict};
 use super::field::FieldIndex;
 use super::path::Path;
+use super::subsets::too_many_states;
 
 /// Looks for personal data where nothing is tagged, on the way in: strings that are, or hold, an email address, a
 /// telephone number (international, or North American) or a card's number, and numbers that are one of a card.
@@ -82,9 +83,8 @@ impl Strict {
             Conflict::Unreachable(path) => {
                 format!("the exception `{}` lies inside another one, and would never apply", self.exceptions[path])
             }
-            Conflict::TooManyStates | Conflict::Overlap(..) => {
-                "the exceptions are too many or too vague together; use fewer wildcards after `..`".to_owned()
-            }
+            Conflict::TooManyStates(path) => too_many_states("strict", &self.exceptions[path]),
+            Conflict::Overlap(..) => unreachable!("all exceptions are of one field"),
         })?;
         Ok(Some(Arc::new(automaton)))
     }
