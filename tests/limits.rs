@@ -138,6 +138,12 @@ fn paths_are_as_long_and_as_vague_as_they_may_be() {
     assert_limit(1024, ErrorKind::Policy, "most of all path `$.p0.a", states);
     let wildcards = |count: usize| policy(vec![format!("$..a{}.b", ".*".repeat(count))]);
     assert_limit(8, ErrorKind::Policy, "most of all path `$..a.*.*.*", wildcards);
+    let records = |steps: usize| {
+        let path = format!("$..a{}", ".{*}".repeat(steps));
+        let records = RecordBinding::required("id").path("$").path(path);
+        Policy::builder("customers").field(phone()).bind_records(records).build()
+    };
+    assert_limit(8, ErrorKind::Policy, "{*}` of `bind_records`", records);
     // A few states, and much that is matched in each.
     let matched = |count: usize| policy(vec!["$..a.*.*.*.b".to_owned(); count]);
     assert_limit(8961, ErrorKind::Policy, "most of all path `$..a.*.*.*.b`", matched);
@@ -174,4 +180,135 @@ fn a_policy_is_as_large_as_it_may_be() {
     assert_limit(64, ErrorKind::Policy, "2 to 64 classes", classes);
     let padding = |exponent: usize| Policy::builder("customers").field(phone().pad_to(1 << exponent)).build();
     assert_limit(12, ErrorKind::Policy, "32 to 4,096", padding);
+}
+
+#[cfg(feature = "derive")]
+mod types {
+    use std::marker::PhantomData;
+
+    use fieldseal::policy::{Pii, PiiPlaces};
+
+    use super::{ErrorKind, Field, Tag, assert_limit};
+
+    /// A type with a field that is called by so many names.
+    struct Named<const NAMES: usize>;
+
+    impl<const NAMES: usize> Pii for Named<NAMES> {
+        const COLLECTION: Option<&'static str> = Some("customers");
+        const AT: &'static [&'static str] = &["$"];
+
+        fn describe(places: &mut PiiPlaces) {
+            let names: Vec<_> = (0..NAMES).map(|name| format!("name_{name}")).collect();
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            places.member(&names, |place| place.tagged(Some("name"), |name| Ok(Field::new(name, Tag::Name))));
+        }
+    }
+
+    /// A type with a member of another one.
+    struct Around<T>(PhantomData<T>);
+
+    impl<T: Pii> Pii for Around<T> {
+        const COLLECTION: Option<&'static str> = Some("customers");
+
+        fn describe(places: &mut PiiPlaces) {
+            places.member(&["inner"], PiiPlaces::nested::<T>);
+        }
+    }
+
+    type Four<T> = Around<Around<Around<Around<T>>>>;
+    type Sixteen<T> = Four<Four<Four<Four<T>>>>;
+    type FortyEight<T> = Sixteen<Sixteen<Sixteen<T>>>;
+    type SixtyThree = FortyEight<Four<Four<Four<Around<Around<Named<1>>>>>>>;
+
+    #[test]
+    fn names_are_as_many_and_types_as_deep_as_they_may_be() {
+        let names = |count: usize| if count == 512 { Named::<512>::policy() } else { Named::<513>::policy() };
+        assert_limit(512, ErrorKind::Policy, "too many spellings", names);
+        let types =
+            |count: usize| if count == 64 { Around::<SixtyThree>::policy() } else { Four::<SixtyThree>::policy() };
+        assert_limit(64, ErrorKind::Policy, "holds itself", types);
+    }
+}
+
+#[cfg(feature = "openapi")]
+#[test]
+fn a_description_is_as_large_and_as_deep_as_it_may_be() {
+    use serde_json::{Map, Value, json};
+
+    let tagged = json!({"x-pii": "text"});
+    let schemas = |levels: usize| {
+        let schema = (1..levels).fold(tagged.clone(), |inner, _| json!({"properties": {"a": inner}}));
+        fieldseal::openapi::policy(&schema, "customers", &[])
+    };
+    assert_limit(128, ErrorKind::Policy, "nested too deep", schemas);
+    let of_properties = |count: usize, property: &Value| {
+        let properties: Map<_, _> = (0..count).map(|number| (format!("p{number}"), property.clone())).collect();
+        json!({ "properties": properties })
+    };
+    // Each has two paths, in a record and in a list of them.
+    let fault = |paths: usize| {
+        let error = fieldseal::openapi::policy(&of_properties(paths / 2, &tagged), "customers", &[]).unwrap_err();
+        error.to_string()
+    };
+    // A policy has fewer fields and states in any case.
+    assert!(fault(10_000).contains("1 to 256 fields") && fault(10_002).contains("too many places"));
+    let references = |count: usize| {
+        let schema = json!({"type": "object", "properties": {"a": tagged}});
+        let mut bodies = Map::new();
+        for number in 1..count {
+            let next = json!({"$ref": format!("#/components/requestBodies/b{}", number + 1)});
+            bodies.insert(format!("b{number}"), next);
+        }
+        bodies.insert(format!("b{count}"), json!({"content": {"application/json": {"schema": schema}}}));
+        let description = json!({
+            "openapi": "3.1.0",
+            "paths": {"/a": {"post": {"requestBody": {"$ref": "#/components/requestBodies/b1"}}}},
+            "components": {"requestBodies": bodies},
+        });
+        fieldseal::openapi::policy(&description, "customers", &[])
+    };
+    assert_limit(31, ErrorKind::Policy, "in a circle", references);
+}
+
+#[cfg(feature = "breach")]
+#[test]
+fn a_breach_report_tells_so_many_tables_places_and_keys_apart_and_counts_the_others_together() {
+    use fieldseal::breach::{Cell, Duty, Reach, Survey};
+
+    let policy = std::sync::Arc::new(Policy::builder("customers").field(phone()).build().unwrap());
+    let report = |count: u16| {
+        let mut survey = Survey::new(&[], Reach::default()).unwrap();
+        for number in 0..count {
+            let mut key = [7; 32];
+            key[..2].copy_from_slice(&number.to_be_bytes());
+            let keys = Keys::from_data_key(DataKey::new(&SecretKey::from_bytes(&key)));
+            let token = FieldCipher::new(policy.clone(), keys).encrypt_value("phone", "9123").unwrap();
+            survey.table(&format!("table_{number}"), &["phone"]);
+            survey.row([Cell::Text(token.as_bytes())]);
+        }
+        survey.finish(&Duty::default())
+    };
+    for (count, others) in [(1000, 0), (1001, 1), (1003, 3)] {
+        let report = report(count);
+        let records =
+            |name: &str| report.tables.iter().find(|table| table.table == name).map_or(0, |table| table.records);
+        assert_eq!((records("table_999"), records("(further tables)")), (1, others));
+        let tokens = report.places.iter().filter(|place| place.place == "(further places)").map(|place| place.tokens);
+        assert_eq!(tokens.sum::<u64>(), others);
+        let tokens = report.keys.iter().filter(|key| key.id.is_none()).map(|key| key.tokens);
+        assert_eq!(tokens.sum::<u64>(), others);
+    }
+
+    let mut survey = Survey::new(&[], Reach::default()).unwrap();
+    let token = cipher().encrypt_value("phone", "9123").unwrap();
+    let tables = (0..=10_000).map(|number| format!("CREATE TABLE t{number} (phone text);\n"));
+    let rows = [9_999, 10_000].map(|number| format!("INSERT INTO t{number} VALUES ('{token}');\n"));
+    let dump: String = tables.chain(rows).collect();
+    survey.read(dump.as_bytes(), None).unwrap();
+    let longest = "a".repeat(1024);
+    survey.table(&format!("{longest}a"), &["phone"]);
+    survey.row([Cell::Text(token.as_bytes())]);
+    let report = survey.finish(&Duty::default());
+    let places: Vec<_> = report.places.iter().map(|place| (&*place.table, &*place.place)).collect();
+    assert_eq!(places, [("t9999", "phone"), ("t10000", "(column 1)"), (&*longest, "phone")]);
 }

@@ -289,6 +289,18 @@ fn filters_around_the_layer_decide_as_they_do_without_it() {
 }
 
 #[test]
+fn the_name_of_a_value_is_found_as_far_in_front_of_it_as_it_is_looked_for() {
+    let log = Log::default();
+    for (distance, is_cut) in [(1024, true), (1025, false)] {
+        let text = format!("phone{}=9123", " ".repeat(distance - "phone".len()));
+        let (_, layer) = formats(&log).remove(0);
+        tracing::subscriber::with_default(registry().with(redacting(layer)), || info!("{text}"));
+        let shown = std::mem::take(&mut *log.0.lock().unwrap());
+        assert_eq!(!String::from_utf8(shown).unwrap().contains("9123"), is_cut, "{distance}");
+    }
+}
+
+#[test]
 fn no_text_takes_long() {
     let log = Log::default();
     let token = token();
