@@ -244,6 +244,7 @@ mod tests {
             ("fs1.fs1.", &token, " a b c"),
             ("é", &token, "é"),
             ("", &format!("{front}\n  {back}"), "\nand more. And so on"),
+            ("", &format!("{front} {back}"), "-and more"),
             ("(\"", &format!("{front}\"\"{back}"), "\")"),
             ("x ", &format!("f s\u{200b}1 .{}", &token[4..]), ""),
             ("cut: ", front, "… and more"),

@@ -502,8 +502,21 @@ mod tests {
             (false, b"tan", r#"{"a":1,"phone":"T","b":2}"#),
             (true, b"tan", r#"{"a":1,"other":"T","b":2}"#),
         ] {
-            let mut visitor = Stub { changes_members, member: named(), personal, ..Stub::default() };
-            assert_eq!(rewritten(Framing::Single, &mut visitor, input, 100).unwrap(), expected);
+            for length in [1, 2, 3, 5, 8, 100] {
+                let mut visitor = Stub { changes_members, member: named(), personal, ..Stub::default() };
+                assert_eq!(rewritten(Framing::Single, &mut visitor, input, length).unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_before_a_value_is_held_up_to_64_kib_where_members_change() {
+        let most = (64 << 10) - r#","phone""#.len();
+        for (length, is_held) in [(most - 1, true), (most + 100, false)] {
+            let input = format!(r#"{{"a":1,"phone"{}:1}}"#, " ".repeat(length));
+            let mut visitor = Stub { changes_members: true, member: Member::Omitted, ..Stub::default() };
+            let out = rewritten(Framing::Single, &mut visitor, &input, 50);
+            assert_eq!(out.ok().as_deref(), is_held.then_some(r#"{"a":1}"#), "{length}");
         }
     }
 

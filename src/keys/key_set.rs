@@ -180,3 +180,17 @@ impl fmt::Debug for KeySet {
             .finish()
     }
 }
+
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+mod tests {
+    use crate::keys::{DataKey, Keys, SecretKey};
+
+    /// What is a token of one of them is not taken for plaintext, and encrypted once more.
+    #[test]
+    fn a_key_without_a_keyring_is_known() {
+        let [own, other] = [[7; 32], [8; 32]].map(|bytes| DataKey::dangerous_test_key(&SecretKey::from_bytes(&bytes)));
+        let (id, other) = (own.id(), other.id());
+        let keys = Keys::from_data_key(own);
+        assert!(keys.current().knows(id) && !keys.current().knows(other));
+    }
+}

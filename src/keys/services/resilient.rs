@@ -287,6 +287,13 @@ mod tests {
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
 
+    #[test]
+    fn a_refusal_tells_all_of_its_cause() {
+        let refusal = Error::key_service_refusal(Error::key_service("the token of the service has expired"));
+        let cause = std::error::Error::source(&refusal).unwrap();
+        assert!(cause.source().unwrap().to_string().contains("has expired"), "{cause}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_that_never_answers_is_given_up() {
         let (service, calls) = scripted(Duration::from_secs(1_000_000), |_| None);
