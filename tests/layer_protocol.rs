@@ -562,26 +562,30 @@ async fn a_service_that_is_broken_for_good_fails_as_itself() {
     assert!(server.try_send(server.request("GET", "/").body(Body::empty()).unwrap()).await.is_err());
 }
 
-/// A body that says when nothing more comes, and is not to be asked then.
+/// A body that says when nothing more comes.
 struct SaysItsEnd {
     pieces: VecDeque<Bytes>,
     /// How many pieces are left behind, unasked for.
     left: usize,
+    fails_at_its_end: bool,
 }
 
 impl SaysItsEnd {
     fn of(pieces: &[&[u8]], left: usize) -> Self {
-        Self { pieces: pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect(), left }
+        let pieces = pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
+        Self { pieces, left, fails_at_its_end: false }
     }
 }
 
 impl http_body::Body for SaysItsEnd {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        assert!(!self.is_end_stream(), "asked for more after its end");
-        Poll::Ready(self.pieces.pop_front().map(|piece| Ok(Frame::data(piece))))
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(match self.pieces.pop_front() {
+            Some(piece) => Some(Ok(Frame::data(piece))),
+            None => self.fails_at_its_end.then(|| Err("the digest is of another body".into())),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -590,7 +594,7 @@ impl http_body::Body for SaysItsEnd {
 }
 
 #[tokio::test]
-async fn a_body_that_says_that_it_is_over_is_asked_for_nothing_more() {
+async fn a_body_that_says_its_end_is_whole_there() {
     let customer = CUSTOMER.as_bytes();
     for pieces in [&[customer][..], &[&customer[..20], &customer[20..]]] {
         let service = layer().layer(service_fn(async |request: Request<FieldBody<SaysItsEnd>>| {
@@ -604,6 +608,21 @@ async fn a_body_that_says_that_it_is_over_is_asked_for_nothing_more() {
         let reply = service.oneshot(request).await.unwrap();
         assert_eq!(reply.headers()[CONTENT_LENGTH], CUSTOMER.len().to_string());
         assert_eq!(reply.into_body().collect().await.unwrap().to_bytes(), CUSTOMER);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_fails_at_its_end_is_refused_whatever_it_said_before() {
+    let customer = CUSTOMER.as_bytes();
+    for pieces in [&[customer][..], &[&customer[..20], &customer[20..]]] {
+        let service = layer().layer(service_fn(
+            async |_: Request<FieldBody<SaysItsEnd>>| -> Result<Response<SaysItsEnd>, Infallible> {
+                panic!("called with what is not authentic");
+            },
+        ));
+        let body = SaysItsEnd { fails_at_its_end: true, ..SaysItsEnd::of(pieces, 0) };
+        let request = Request::post("/customers").header(CONTENT_TYPE, JSON).body(body).unwrap();
+        assert_eq!(service.oneshot(request).await.unwrap().status(), 400);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io::Write as _;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -192,18 +193,12 @@ where
 }
 
 /// Writes a number into room of its own length: from the number itself, `HeaderValue` makes two allocations.
-fn decimal(mut number: u64) -> HeaderValue {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] += (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    HeaderValue::from_bytes(&digits[at..]).expect("digits are visible characters")
+fn decimal(number: u64) -> HeaderValue {
+    let mut room = [0; 20];
+    let mut rest = &mut room[..];
+    write!(rest, "{number}").expect("no number of 64 bits has more than 20 digits");
+    let length = 20 - rest.len();
+    HeaderValue::from_bytes(&room[..length]).expect("digits are visible characters")
 }
 
 /// Refuses a response. What would be the sender's fault in a request is the service's there.

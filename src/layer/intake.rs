@@ -155,8 +155,7 @@ where
             if pace == Pace::AtOnce {
                 return Poll::Ready(self.go_on_streaming(None));
             }
-            // Whoever says that nothing more comes need not be asked once more, and woken for it.
-            let frame = if body.is_end_stream() { Poll::Ready(None) } else { body.as_mut().poll_frame(cx) };
+            let frame = body.as_mut().poll_frame(cx);
             if pace == Pace::UntilItPauses && frame.is_pending() {
                 return Poll::Ready(self.go_on_streaming(None));
             }

@@ -266,12 +266,12 @@ mod digest;
 mod fault;
 mod future;
 mod head;
+mod header_names;
 mod intake;
 #[expect(clippy::module_inception, reason = "the noun of this folder")]
 mod layer;
 mod limits;
 mod media_type;
-mod names;
 mod opener;
 mod path_pattern;
 mod principal;

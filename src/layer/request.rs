@@ -9,10 +9,10 @@ use http_body::Body;
 use super::bodies::{BodyStream, Boundary, Held, HeldKind, MultipartStream};
 use super::digest;
 use super::head::refuse_tokens;
+use super::header_names::HeaderNames;
 use super::intake::{Processor, Way};
 use super::limits::Limits;
 use super::media_type::MediaType;
-use super::names::Names;
 use super::query;
 use super::settings::Settings;
 use crate::cipher::{FieldCipher, Wanted};
@@ -51,18 +51,18 @@ pub(super) fn plan(
         }
     }
     let headers = &mut head.headers;
-    let names = Names::of(headers);
-    if names.has(Names::CONTENT_RANGE) {
+    let names = HeaderNames::of(headers);
+    if names.has(HeaderNames::CONTENT_RANGE) {
         return Err(Error::new(
             ErrorKind::Malformed,
             "a part of a document cannot be written (RFC 9110, section 14.5)",
         ));
     }
-    if names.has(Names::UPGRADE) {
+    if names.has(HeaderNames::UPGRADE) {
         ignore_upgrade(headers);
     }
     // The service must answer with whole documents.
-    for (bit, name) in [(Names::RANGE, RANGE), (Names::IF_RANGE, IF_RANGE)] {
+    for (bit, name) in [(HeaderNames::RANGE, RANGE), (HeaderNames::IF_RANGE, IF_RANGE)] {
         names.remove(bit, name, headers);
     }
     head.extensions.remove::<hyper::upgrade::OnUpgrade>();
@@ -86,7 +86,7 @@ pub(super) fn plan(
         }
         (media_type, _) => processor(cipher, wanted, media_type, is_encoded, use_of),
     };
-    let may_be_empty = body.size_hint().exact().is_none() && !names.has(Names::EXPECT);
+    let may_be_empty = body.size_hint().exact().is_none() && !names.has(HeaderNames::EXPECT);
     let processor = match processor {
         // The body may turn out to be empty, and then its type does not matter.
         Err(error) if may_be_empty => Processor::Empty(Some(error)),
@@ -96,10 +96,10 @@ pub(super) fn plan(
         limits.check_held(declared)?;
     }
     // Of what length it becomes is said once that is known.
-    for (bit, name) in [(Names::TRANSFER_ENCODING, TRANSFER_ENCODING), (Names::EXPECT, EXPECT)] {
+    for (bit, name) in [(HeaderNames::TRANSFER_ENCODING, TRANSFER_ENCODING), (HeaderNames::EXPECT, EXPECT)] {
         names.remove(bit, name, headers);
     }
-    if names.has(Names::DIGEST) {
+    if names.has(HeaderNames::DIGEST) {
         digest::remove_each(headers);
     }
     Ok(Some(processor))
@@ -163,9 +163,9 @@ fn processor(
     }
 }
 
-pub(super) fn is_encoded(names: Names, headers: &HeaderMap) -> bool {
+pub(super) fn is_encoded(names: HeaderNames, headers: &HeaderMap) -> bool {
     let is_other = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
-    names.has(Names::CONTENT_ENCODING) && headers.get_all(CONTENT_ENCODING).iter().any(is_other)
+    names.has(HeaderNames::CONTENT_ENCODING) && headers.get_all(CONTENT_ENCODING).iter().any(is_other)
 }
 
 fn unsupported(message: &'static str) -> Error {

@@ -7,9 +7,9 @@ use super::bodies::{BodyStream, EventStream};
 use super::candidates::Candidates;
 use super::digest;
 use super::future::Exchange;
+use super::header_names::HeaderNames;
 use super::intake::{Processor, Way};
 use super::media_type::MediaType;
-use super::names::Names;
 use super::request::is_encoded;
 use crate::error::{Error, ErrorKind};
 
@@ -53,22 +53,24 @@ pub(super) fn plan(exchange: Exchange, head: &mut response::Parts) -> Result<Pla
     };
     let headers = &mut head.headers;
     let is_empty = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let names = Names::of(headers);
-    let is_part = head.status == StatusCode::PARTIAL_CONTENT || names.has(Names::CONTENT_RANGE);
+    let names = HeaderNames::of(headers);
+    let is_part = head.status == StatusCode::PARTIAL_CONTENT || names.has(HeaderNames::CONTENT_RANGE);
     if !is_empty && (is_encoded(names, headers) || is_part) {
         return Err(service("it sent JSON encoded or in part, although it was asked not to"));
     }
-    for (bit, name) in [(Names::TRANSFER_ENCODING, TRANSFER_ENCODING), (Names::ACCEPT_RANGES, ACCEPT_RANGES)] {
+    for (bit, name) in
+        [(HeaderNames::TRANSFER_ENCODING, TRANSFER_ENCODING), (HeaderNames::ACCEPT_RANGES, ACCEPT_RANGES)]
+    {
         names.remove(bit, name, headers);
     }
-    if names.has(Names::DIGEST) {
+    if names.has(HeaderNames::DIGEST) {
         digest::remove_each(headers);
     }
-    if head.status != StatusCode::NOT_MODIFIED && !names.has(Names::CACHE_CONTROL) {
+    if head.status != StatusCode::NOT_MODIFIED && !names.has(HeaderNames::CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if is_empty {
-        names.remove(Names::CONTENT_LENGTH, CONTENT_LENGTH, headers);
+        names.remove(HeaderNames::CONTENT_LENGTH, CONTENT_LENGTH, headers);
         return Ok(Plan::Empty);
     }
     // Of what length it becomes is said once that is known.

@@ -5,9 +5,9 @@ use http::{HeaderMap, HeaderName};
 
 /// The headers that were found, each by a bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Names(u16);
+pub(super) struct HeaderNames(u16);
 
-impl Names {
+impl HeaderNames {
     pub(super) const ACCEPT_RANGES: Self = Self(1);
     pub(super) const CACHE_CONTROL: Self = Self(1 << 1);
     pub(super) const CONTENT_ENCODING: Self = Self(1 << 2);
@@ -69,28 +69,28 @@ mod tests {
 
     #[test]
     fn each_header_is_found_by_its_own_bit() {
-        let mut expected: Vec<(HeaderName, Names)> = vec![
-            (header::ACCEPT_RANGES, Names::ACCEPT_RANGES),
-            (header::CACHE_CONTROL, Names::CACHE_CONTROL),
-            (header::CONTENT_ENCODING, Names::CONTENT_ENCODING),
-            (header::CONTENT_LENGTH, Names::CONTENT_LENGTH),
-            (header::CONTENT_RANGE, Names::CONTENT_RANGE),
-            (header::EXPECT, Names::EXPECT),
-            (header::IF_RANGE, Names::IF_RANGE),
-            (header::RANGE, Names::RANGE),
-            (header::TRANSFER_ENCODING, Names::TRANSFER_ENCODING),
-            (header::UPGRADE, Names::UPGRADE),
-            (header::HOST, Names::default()),
+        let mut expected: Vec<(HeaderName, HeaderNames)> = vec![
+            (header::ACCEPT_RANGES, HeaderNames::ACCEPT_RANGES),
+            (header::CACHE_CONTROL, HeaderNames::CACHE_CONTROL),
+            (header::CONTENT_ENCODING, HeaderNames::CONTENT_ENCODING),
+            (header::CONTENT_LENGTH, HeaderNames::CONTENT_LENGTH),
+            (header::CONTENT_RANGE, HeaderNames::CONTENT_RANGE),
+            (header::EXPECT, HeaderNames::EXPECT),
+            (header::IF_RANGE, HeaderNames::IF_RANGE),
+            (header::RANGE, HeaderNames::RANGE),
+            (header::TRANSFER_ENCODING, HeaderNames::TRANSFER_ENCODING),
+            (header::UPGRADE, HeaderNames::UPGRADE),
+            (header::HOST, HeaderNames::default()),
         ];
-        expected.extend(DIGESTS.map(|name| (HeaderName::from_static(name), Names::DIGEST)));
+        expected.extend(DIGESTS.map(|name| (HeaderName::from_static(name), HeaderNames::DIGEST)));
         let mut all = HeaderMap::new();
         for (name, bit) in &expected {
             let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("x"))]);
-            assert_eq!(Names::of(&headers), *bit, "{name}");
+            assert_eq!(HeaderNames::of(&headers), *bit, "{name}");
             all.insert(name, HeaderValue::from_static("x"));
         }
         for (_, bit) in expected {
-            assert_eq!(Names::of(&all).has(bit), bit != Names::default());
+            assert_eq!(HeaderNames::of(&all).has(bit), bit != HeaderNames::default());
         }
     }
 }
