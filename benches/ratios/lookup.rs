@@ -18,19 +18,22 @@ use super::measure::report;
 
 const ROWS: u32 = 10_000;
 
+/// What is asked for.
+pub(crate) const LOOKUP: &str = "/customers?phone=%2B6590004321";
+
 #[derive(Serialize)]
-struct Customer {
-    id: i64,
-    name: String,
-    phone: String,
-    tier: String,
+pub(crate) struct Customer {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) phone: String,
+    pub(crate) tier: String,
 }
 
 /// What the service is asked for: the value, or behind the layer its index.
 #[derive(Deserialize)]
-struct Wanted {
-    phone: Option<String>,
-    phone_index: Option<String>,
+pub(crate) struct Wanted {
+    pub(crate) phone: Option<String>,
+    pub(crate) phone_index: Option<String>,
 }
 
 type Database = Arc<Mutex<Connection>>;
@@ -49,7 +52,7 @@ fn compare(name: &str, [mut plain, mut indexed]: [Connection; 2]) -> Result<(), 
     fill(&mut plain, None)?;
     fill(&mut indexed, Some(&cipher))?;
     let servers = [serve(service(plain))?, serve(service(indexed).layer(layer))?];
-    let [plain, indexed] = rates(servers, "/customers?phone=%2B6590004321")?;
+    let [plain, indexed] = rates(servers, LOOKUP)?;
     report(name, indexed / plain, &[("plain_per_s", plain), ("index_per_s", indexed)]);
     Ok(())
 }
@@ -63,23 +66,27 @@ pub(crate) fn cipher() -> Result<FieldCipher, fieldseal::Error> {
     FieldCipher::new(policy, keys(7)).with_index_keys(keys(8))
 }
 
-/// Makes a table of customers, with the column that is searched last: the phone, or its index.
+/// Returns each customer's name, phone, and what is searched: the phone, or its index.
+pub(crate) fn rows(cipher: Option<&FieldCipher>) -> Result<Vec<[String; 3]>, Failure> {
+    let row = |row| {
+        let (name, phone) = (format!("Tan Wei Ming {row}"), format!("+659000{row:04}"));
+        let Some(cipher) = cipher else { return Ok([name, phone.clone(), phone]) };
+        let index = cipher.blind_index("phone", &phone)?.ok_or("the field has an index")?;
+        let mut row = cipher.value_encryptor();
+        Ok([row.encrypt("name", &name)?, row.encrypt("phone", &phone)?, index])
+    };
+    (0..ROWS).map(row).collect()
+}
+
+/// Makes a table of customers, with the column that is searched last.
 fn fill(database: &mut Connection, cipher: Option<&FieldCipher>) -> Result<(), Failure> {
     database.execute_batch(
         "CREATE TABLE customers (id INTEGER PRIMARY KEY, name, phone, tier, wanted); CREATE UNIQUE INDEX by_wanted ON customers (wanted)",
     )?;
     let transaction = database.transaction()?;
-    for row in 0..ROWS {
-        let (name, phone) = (format!("Tan Wei Ming {row}"), format!("+659000{row:04}"));
-        let (name, phone, wanted) = match cipher {
-            None => (name, phone.clone(), Some(phone)),
-            Some(cipher) => {
-                let mut row = cipher.value_encryptor();
-                (row.encrypt("name", &name)?, row.encrypt("phone", &phone)?, cipher.blind_index("phone", &phone)?)
-            }
-        };
+    for row in rows(cipher)? {
         let insert = "INSERT INTO customers (name, phone, tier, wanted) VALUES (?1, ?2, 'gold', ?3)";
-        transaction.execute(insert, (name, phone, wanted))?;
+        transaction.execute(insert, row)?;
     }
     transaction.commit()?;
     Ok(())

@@ -18,6 +18,8 @@ mod http;
 mod lists;
 mod load;
 mod lookup;
+#[cfg(feature = "postgres")]
+mod lookup_postgres;
 mod measure;
 mod memory;
 mod naive;
@@ -55,6 +57,8 @@ fn main() -> Result<(), Failure> {
         (&["layer_list_vs_naive"], &|| lists::layer_list_vs_naive(&cipher, &naive)),
         (&["added_p99"], &|| http::added_p99(&cipher)),
         (&["lookup_vs_plain", "lookup_vs_plain_in_memory"], &lookup::lookup_vs_plain),
+        #[cfg(feature = "postgres")]
+        (&["lookup_vs_plain_postgres"], &lookup_postgres::lookup_vs_plain),
         (&erasure::NAMES, &|| erasure::subject_vs_plain(&cipher)),
         (&["recovered_percent"], &frequency::recovered_percent),
         (&["stream_peak_kib"], &memory::stream_peak),
