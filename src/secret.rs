@@ -95,6 +95,9 @@ fn in_frame_of_its_own<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// The least room that a buffer grows to: most values and tokens fit, so that it grows once.
+const LEAST_ROOM: usize = 256;
+
 /// Plaintext that this crate owns: a byte buffer that overwrites what it held when it grows, clears or drops.
 #[derive(Default)]
 pub(crate) struct SecretBuffer(Vec<u8>);
@@ -127,7 +130,7 @@ impl SecretBuffer {
 
     #[cold]
     fn grow(&mut self, needed: usize) {
-        let mut larger = Vec::with_capacity(needed.next_power_of_two());
+        let mut larger = Vec::with_capacity(needed.next_power_of_two().max(LEAST_ROOM));
         larger.extend_from_slice(&self.0);
         *self = Self(larger);
     }

@@ -165,13 +165,17 @@ impl FieldCipher {
         self.lookup_at(self.place_of_index(field)?, field, text)
     }
 
-    /// Gives `take` the terms of a lookup by the index of `field`, one after the other, and keeps nothing.
-    pub(super) fn terms_of(&self, field: FieldIndex, text: &str, take: impl FnMut(String)) -> Result<(), Error> {
+    /// Appends the terms of a lookup by the index of `field`, separated by commas, and keeps nothing.
+    pub(super) fn write_terms_of(&self, field: FieldIndex, text: &str, out: &mut String) -> Result<(), Error> {
         let place = self.place_of_index(field)?;
-        if self.index_at(field)?.1.normalizer().changes_nothing() && text.len() <= LONGEST_PART {
-            return self.each_term(place, field, text, take);
-        }
-        self.each_term(place, field, &self.normal_form_of(field, text)?, take)
+        let is_normal = self.index_at(field)?.1.normalizer().changes_nothing() && text.len() <= LONGEST_PART;
+        let made = if is_normal { None } else { Some(self.normal_form_of(field, text)?) };
+        let normal = made.as_ref().map_or(text, |made| made);
+        let mut separator = None;
+        self.each_term(place, field, normal, |key, class| {
+            out.extend(separator.replace(','));
+            key.write_index([normal], class, out);
+        })
     }
 
     fn indexed_field(&self, name: &str) -> Result<(FieldIndex, usize), Error> {
@@ -225,18 +229,18 @@ impl FieldCipher {
     fn lookup_at(&self, place: usize, field: FieldIndex, text: &str) -> Result<Lookup, Error> {
         let normal = self.normal_form_of(field, text)?;
         let mut terms = Vec::new();
-        self.each_term(place, field, &normal, |term| terms.push(term))?;
+        self.each_term(place, field, &normal, |key, class| terms.push(key.index([&**normal], class)))?;
         Ok(Lookup { terms, normal, is_exact: self.has_full_index(field), field, cipher: self.clone() })
     }
 
-    /// Gives `take` the indexes that a row may have of which `field`, the one at `place` among those with an index, has a
-    /// value of this normal form.
+    /// Gives `take` the keys and classes of the indexes that a row may have of which `field`, the one at `place` among those
+    /// with an index, has a value of this normal form.
     fn each_term(
         &self,
         place: usize,
         field: FieldIndex,
         normal: &str,
-        mut take: impl FnMut(String),
+        mut take: impl FnMut(&PlacedIndexKey, Option<u8>),
     ) -> Result<(), Error> {
         let (policy, index) = self.index_at(field)?;
         if normal.is_empty() {
@@ -244,12 +248,9 @@ impl FieldCipher {
             let message = format!("what is asked for is blank, and rows without `{name}` have no index: leave it out");
             return Err(Error::new(ErrorKind::InvalidValue, message));
         }
-        self.indexes()?.each(policy, |keys| {
-            if index.classes() > 1 {
-                (0..index.classes()).for_each(|class| take(keys[place].index([normal], Some(class))));
-            } else {
-                take(keys[place].index([normal], None));
-            }
+        self.indexes()?.each(policy, |keys| match index.classes() {
+            classes @ 2.. => (0..classes).for_each(|class| take(&keys[place], Some(class))),
+            _ => take(&keys[place], None),
         })
     }
 

@@ -34,16 +34,11 @@ impl Wanted {
         text: &str,
         out: &mut String,
     ) -> Result<(), Error> {
-        let mut separator = None;
-        let mut write = |term: &str| {
-            out.extend(separator.replace(','));
-            out.push_str(term);
-        };
         if cipher.has_full_index(field) {
-            return cipher.terms_of(field, text, |term| write(&term));
+            return cipher.write_terms_of(field, text, out);
         }
         let lookup = cipher.lookup_of(field, text)?;
-        lookup.terms().iter().for_each(|term| write(term));
+        out.push_str(&lookup.terms().join(","));
         let refuse = |what: &str| {
             let field = lookup.policy_field().name();
             Err(Error::new(ErrorKind::Refused, format!("`{field}` {what}")))

@@ -71,6 +71,18 @@ impl PlacedIndexKey {
     /// tells generations of the key apart and of the first bits of HMAC-SHA-256 (RFC 2104) over the parts, each with its
     /// length before it. `class` is the one out of several that an index value falls into.
     pub(crate) fn index<'p>(&self, parts: impl IntoIterator<Item = &'p str>, class: Option<u8>) -> String {
+        let mut text = String::with_capacity(LONGEST_TEXT);
+        self.write_index(parts, class, &mut text);
+        text
+    }
+
+    /// Appends the same to `out`.
+    pub(crate) fn write_index<'p>(
+        &self,
+        parts: impl IntoIterator<Item = &'p str>,
+        class: Option<u8>,
+        out: &mut String,
+    ) {
         let code = on_clean_stack::<CODE, _>(|| {
             let mut mac = Hmac::clone(&self.mac);
             for part in parts {
@@ -86,10 +98,8 @@ impl PlacedIndexKey {
         if !self.bits.is_multiple_of(8) {
             binary[length] &= 0xff << (8 - self.bits % 8);
         }
-        let mut text = String::with_capacity(LONGEST_TEXT);
-        text.push_str(INDEX_MARK);
-        URL_SAFE_NO_PAD.encode_append(&binary[..=length], &mut text);
-        text
+        out.push_str(INDEX_MARK);
+        URL_SAFE_NO_PAD.encode_append(&binary[..=length], out);
     }
 }
 

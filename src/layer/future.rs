@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io::Write as _;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,13 +16,12 @@ use tower::{BoxError, Service};
 use super::body::FieldBody;
 use super::fault::Fault;
 use super::intake::Intake;
-use super::limits::Limits;
 use super::response::{Plan, plan};
+use super::settings::Settings;
 use super::side::{Server, Side};
 use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{BodyMeter, Direction, Meters};
-use crate::policy::ListPath;
 
 pin_project! {
     /// The future of a [`FieldEncryption`](super::FieldEncryption) service.
@@ -41,16 +39,21 @@ pin_project! {
     }
 }
 
-/// What is known of the exchange until its response is planned.
+/// What is known of the exchange until it is over.
 pub(super) struct Exchange {
-    pub(super) cipher: FieldCipher,
-    pub(super) limits: Limits,
+    pub(super) settings: Arc<Settings>,
+    /// The cipher, where it is another one than that of all requests.
+    pub(super) own: Option<FieldCipher>,
     pub(super) is_head: bool,
     pub(super) wanted: Wanted,
-    /// Where the response holds candidates, if lookups are checked.
-    pub(super) lists: Option<Arc<[ListPath]>>,
     /// Where a fault of the request is left that is found while the service reads its body.
     pub(super) request_fault: Option<Fault>,
+}
+
+impl Exchange {
+    pub(super) fn cipher(&self) -> &FieldCipher {
+        self.own.as_ref().unwrap_or(&self.settings.cipher)
+    }
 }
 
 pin_project! {
@@ -79,7 +82,7 @@ where
     }
 
     pub(super) fn called(future: S::Future, exchange: Exchange) -> Self {
-        let meters = exchange.cipher.meters().clone();
+        let meters = exchange.cipher().meters().clone();
         Self { stage: Stage::Service { future }, exchange: Some(exchange), meters, side: PhantomData }
     }
 
@@ -87,7 +90,7 @@ where
     where
         B::Error: Into<BoxError>,
     {
-        let meters = exchange.cipher.meters().clone();
+        let meters = exchange.cipher().meters().clone();
         let stage = Stage::Request { inner, head: Some(head), intake };
         Self { stage, exchange: Some(exchange), meters, side: PhantomData }
     }
@@ -114,25 +117,27 @@ where
                     this.meters.refusal(*direction, error.kind());
                     return Poll::Ready(refuse::<D, _, _>(error));
                 }
-                StageProjection::Request { inner, head, intake } => match ready!(intake.poll(cx)) {
-                    Err(error) => Stage::Refused { error: Some(error), direction: Direction::Request },
-                    Ok(body) => {
-                        let mut head = head.take().expect(POLLED_AGAIN);
-                        set_length(&mut head.headers, &body);
-                        let exchange = this.exchange.as_mut().expect(POLLED_AGAIN);
-                        exchange.request_fault = intake.fault();
-                        Stage::Service { future: inner.call(Request::from_parts(head, body)) }
+                StageProjection::Request { inner, head, intake } => {
+                    let exchange = this.exchange.as_mut().expect(POLLED_AGAIN);
+                    match ready!(intake.poll(exchange.cipher(), cx)) {
+                        Err(error) => Stage::Refused { error: Some(error), direction: Direction::Request },
+                        Ok(body) => {
+                            let mut head = head.take().expect(POLLED_AGAIN);
+                            set_length(&mut head.headers, &body);
+                            exchange.request_fault = intake.fault();
+                            Stage::Service { future: inner.call(Request::from_parts(head, body)) }
+                        }
                     }
-                },
+                }
                 StageProjection::Service { future } => {
                     let response = ready!(future.poll(cx));
-                    let exchange = this.exchange.take().expect(POLLED_AGAIN);
+                    let exchange = this.exchange.as_ref().expect(POLLED_AGAIN);
                     // The service answers a body that broke off as it sees fit; why it broke off is ours to say.
                     if let Some(error) = exchange.request_fault.as_ref().and_then(Fault::take) {
                         return Poll::Ready(refuse::<D, _, _>(error));
                     }
                     let (mut head, body) = response.map_err(D::pass)?.into_parts();
-                    let limits = exchange.limits;
+                    let limits = exchange.settings.limits;
                     match plan(exchange, &mut head) {
                         Err(error) => Stage::Refused { error: Some(error), direction: Direction::Response },
                         Ok(Plan::Pass) => {
@@ -145,7 +150,7 @@ where
                             match length.map(|()| Intake::new(body, processor, limits, meter)) {
                                 Err(error) => unreadable(error),
                                 // Mostly all of it is there, and nothing has to be put aside.
-                                Ok(mut intake) => match intake.poll(cx) {
+                                Ok(mut intake) => match intake.poll(exchange.cipher(), cx) {
                                     Poll::Ready(Ok(body)) => return Poll::Ready(Ok(with_length(head, body))),
                                     Poll::Ready(Err(error)) => unreadable(error),
                                     Poll::Pending => {
@@ -157,10 +162,13 @@ where
                         }
                     }
                 }
-                StageProjection::Response { head, intake } => match ready!(intake.poll(cx)) {
-                    Err(error) => unreadable(error),
-                    Ok(body) => return Poll::Ready(Ok(with_length(head.take().expect(POLLED_AGAIN), body))),
-                },
+                StageProjection::Response { head, intake } => {
+                    let exchange = this.exchange.as_ref().expect(POLLED_AGAIN);
+                    match ready!(intake.poll(exchange.cipher(), cx)) {
+                        Err(error) => unreadable(error),
+                        Ok(body) => return Poll::Ready(Ok(with_length(head.take().expect(POLLED_AGAIN), body))),
+                    }
+                }
             };
             this.stage.set(next);
         }
@@ -192,13 +200,9 @@ where
     }
 }
 
-/// Writes a number into room of its own length: from the number itself, `HeaderValue` makes two allocations.
+/// By way of a text, for which there is one allocation: from the number itself, `HeaderValue` makes two.
 fn decimal(number: u64) -> HeaderValue {
-    let mut room = [0; 20];
-    let mut rest = &mut room[..];
-    write!(rest, "{number}").expect("no number of 64 bits has more than 20 digits");
-    let length = 20 - rest.len();
-    HeaderValue::from_bytes(&room[..length]).expect("digits are visible characters")
+    HeaderValue::try_from(number.to_string()).expect("digits are visible characters")
 }
 
 /// Refuses a response. What would be the sender's fault in a request is the service's there.

@@ -1,6 +1,10 @@
 //! Which of the headers that the layer asks for are there: looked for once, in one pass over all names, since hardly any
 //! of them is there, and to look each up costs more.
 
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT, IF_RANGE, RANGE,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName};
 
 /// The headers that were found, each by a bit.
@@ -22,23 +26,25 @@ impl HeaderNames {
     pub(super) const UPGRADE: Self = Self(1 << 10);
 
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        headers.keys().fold(Self::default(), |found, name| found.and(Self::called(name.as_str())))
+        headers.keys().fold(Self::default(), |found, name| found.and(Self::called(name)))
     }
 
-    fn called(name: &str) -> Self {
-        match name {
-            "accept-ranges" => Self::ACCEPT_RANGES,
-            "cache-control" => Self::CACHE_CONTROL,
-            "content-encoding" => Self::CONTENT_ENCODING,
-            "content-length" => Self::CONTENT_LENGTH,
-            "content-range" => Self::CONTENT_RANGE,
-            "content-digest" | "repr-digest" | "digest" | "content-md5" => Self::DIGEST,
-            "expect" => Self::EXPECT,
-            "if-range" => Self::IF_RANGE,
-            "range" => Self::RANGE,
-            "transfer-encoding" => Self::TRANSFER_ENCODING,
-            "upgrade" => Self::UPGRADE,
-            _ => Self::default(),
+    fn called(name: &HeaderName) -> Self {
+        match *name {
+            ACCEPT_RANGES => Self::ACCEPT_RANGES,
+            CACHE_CONTROL => Self::CACHE_CONTROL,
+            CONTENT_ENCODING => Self::CONTENT_ENCODING,
+            CONTENT_LENGTH => Self::CONTENT_LENGTH,
+            CONTENT_RANGE => Self::CONTENT_RANGE,
+            EXPECT => Self::EXPECT,
+            IF_RANGE => Self::IF_RANGE,
+            RANGE => Self::RANGE,
+            TRANSFER_ENCODING => Self::TRANSFER_ENCODING,
+            UPGRADE => Self::UPGRADE,
+            _ => match name.as_str() {
+                "content-digest" | "repr-digest" | "digest" | "content-md5" => Self::DIGEST,
+                _ => Self::default(),
+            },
         }
     }
 

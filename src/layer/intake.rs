@@ -38,7 +38,7 @@ const LONGEST_AT_ONCE: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) enum Processor {
     /// A JSON document of which nothing has come yet. Most come in one piece, and need nothing that outlives it.
-    Json(FieldCipher, Way),
+    Json(Way),
     /// What can be transformed piece by piece.
     Stream(BodyStream),
     /// What is only understood as a whole.
@@ -68,8 +68,8 @@ impl Processor {
     }
 
     /// How it goes on with a document of which more comes than one piece.
-    fn into_stream(self) -> Self {
-        let Self::Json(cipher, way) = self else { return self };
+    fn into_stream(self, cipher: &FieldCipher) -> Self {
+        let Self::Json(way) = self else { return self };
         let stream = match way {
             Way::Inward => cipher.json_encryptor(),
             Way::Outward => cipher.json_decryptor(),
@@ -87,12 +87,12 @@ impl Processor {
     }
 
     /// Prepares what stands behind the body for the other side.
-    fn check_trailers(&self, trailers: &mut HeaderMap) -> Result<(), Error> {
+    fn check_trailers(&self, cipher: &FieldCipher, trailers: &mut HeaderMap) -> Result<(), Error> {
         match self {
-            Self::Json(cipher, Way::Inward) => check_inward(cipher, trailers),
+            Self::Json(Way::Inward) => check_inward(cipher, trailers),
             Self::Stream(stream) => check_trailers(stream, trailers),
             Self::Held(held) => check_inward(held.cipher(), trailers),
-            Self::Json(_, Way::Outward) | Self::Candidates(_) => {
+            Self::Json(Way::Outward) | Self::Candidates(_) => {
                 digest::remove(trailers);
                 Ok(())
             }
@@ -147,8 +147,8 @@ where
         self.fault.take()
     }
 
-    /// Reads until the body is whole, or too long to be held whole.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<FieldBody<B>, Error>> {
+    /// Reads until the body is whole, or too long to be held whole. `cipher` is that of the exchange.
+    pub(super) fn poll(&mut self, cipher: &FieldCipher, cx: &mut Context<'_>) -> Poll<Result<FieldBody<B>, Error>> {
         loop {
             let pace = if let Processor::Stream(stream) = &self.processor { stream.pace() } else { Pace::Whole };
             let Some(body) = &mut self.body else { return Poll::Pending };
@@ -161,14 +161,14 @@ where
             }
             let Some(frame) = ready!(frame) else {
                 let lap = Lap::start();
-                let whole = self.finish();
+                let whole = self.finish(cipher);
                 self.meter.stop(lap);
                 return Poll::Ready(whole);
             };
             match frame.map_err(|source| broken(source.into()))?.into_data() {
                 Ok(data) => {
                     let lap = Lap::start();
-                    let rest = self.take(data);
+                    let rest = self.take(cipher, data);
                     self.meter.stop(lap);
                     if let Some(rest) = rest? {
                         return Poll::Ready(self.go_on_streaming(Some(rest)));
@@ -180,12 +180,12 @@ where
     }
 
     /// Takes one frame in. Returns what is left of it where the body, or what it becomes, is too long to be held whole.
-    fn take(&mut self, mut data: B::Data) -> Result<Option<B::Data>, Error> {
+    fn take(&mut self, cipher: &FieldCipher, mut data: B::Data) -> Result<Option<B::Data>, Error> {
         self.received += data.remaining() as u64;
         self.meter.receive(data.remaining());
         self.limits.check(self.received)?;
         let is_whole = self.received <= self.limits.whole;
-        if let Processor::Json(cipher, way) = &self.processor
+        if let Processor::Json(way) = &self.processor
             && data.has_remaining()
         {
             let document = data.chunk();
@@ -196,7 +196,7 @@ where
                 self.processor = Processor::Empty(None);
                 return Ok(None);
             }
-            self.processor = mem::replace(&mut self.processor, Processor::Empty(None)).into_stream();
+            self.processor = mem::replace(&mut self.processor, Processor::Empty(None)).into_stream(cipher);
             let rest = self.body.as_ref().map_or(0, |body| body.size_hint().lower());
             let expected = expected(self.received.saturating_add(rest), self.limits);
             self.out = SecretBuffer::with_capacity(self.processor.room_for(expected));
@@ -227,7 +227,7 @@ where
         Ok(None)
     }
 
-    fn finish(&mut self) -> Result<FieldBody<B>, Error> {
+    fn finish(&mut self, cipher: &FieldCipher) -> Result<FieldBody<B>, Error> {
         // An empty body is no document, and holds nothing.
         if self.received > 0 {
             match &mut self.processor {
@@ -239,7 +239,7 @@ where
         }
         let mut trailers = self.trailers.take();
         if let Some(trailers) = &mut trailers {
-            self.processor.check_trailers(trailers)?;
+            self.processor.check_trailers(cipher, trailers)?;
         }
         self.meter.hand_on(self.out.len());
         Ok(FieldBody::whole(Bytes::from(self.out.take()), trailers))

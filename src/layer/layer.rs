@@ -7,7 +7,6 @@ use std::sync::Arc;
 use tower::Layer;
 
 use super::bodies::check_file_part;
-use super::limits::Limits;
 use super::path_pattern::PathPattern;
 use super::records::RecordPath;
 use super::searches::LookupPath;
@@ -39,8 +38,6 @@ use crate::policy::{ListPath, Reveal};
 /// ```
 #[must_use]
 pub struct FieldEncryptionLayer<D = Server> {
-    cipher: FieldCipher,
-    limits: Limits,
     settings: Arc<Settings>,
     side: PhantomData<fn() -> D>,
 }
@@ -60,13 +57,13 @@ impl FieldEncryptionLayer {
     pub fn new(cipher: FieldCipher) -> Result<Self, Error> {
         cipher.check_index_keys()?;
         cipher.check_key_is_random(cfg!(debug_assertions))?;
-        Ok(Self { cipher, limits: Limits::default(), settings: Arc::default(), side: PhantomData })
+        Ok(Self { settings: Arc::new(Settings::new(cipher)), side: PhantomData })
     }
 
     /// Makes the layer one for an outgoing client. Its refusals are [`ClientError`](super::ClientError)s.
     pub fn for_client(self) -> FieldEncryptionLayer<Client> {
-        let Self { cipher, limits, settings, side: _ } = self;
-        FieldEncryptionLayer { cipher, limits, settings, side: PhantomData }
+        let Self { settings, side: _ } = self;
+        FieldEncryptionLayer { settings, side: PhantomData }
     }
 }
 
@@ -78,16 +75,18 @@ impl<D> FieldEncryptionLayer<D> {
     /// times this, or 1 MiB if that is more, is streamed from there, too: a list of short values becomes tokens of many
     /// times its length.
     pub fn whole_body_limit(mut self, bytes: u64) -> Self {
-        self.limits.whole = bytes;
-        self.limits.warn();
+        let limits = &mut Arc::make_mut(&mut self.settings).limits;
+        limits.whole = bytes;
+        limits.warn();
         self
     }
 
     /// Refuses bodies of more than `bytes`, with 413 for a request and 502 for a response. There is no limit unless
     /// set: longer bodies are streamed in constant memory.
     pub fn body_limit(mut self, bytes: u64) -> Self {
-        self.limits.longest = Some(bytes);
-        self.limits.warn();
+        let limits = &mut Arc::make_mut(&mut self.settings).limits;
+        limits.longest = Some(bytes);
+        limits.warn();
         self
     }
 
@@ -105,7 +104,7 @@ impl<D> FieldEncryptionLayer<D> {
     /// slash, has a parameter in another form than braces around a whole segment, or not one that is called like a field
     /// with a blind index.
     pub fn lookup_path(mut self, path: &str) -> Result<Self, Error> {
-        let path = LookupPath::parse(path, self.cipher.policy())?;
+        let path = LookupPath::parse(path, self.settings.cipher.policy())?;
         Arc::make_mut(&mut self.settings).searches.paths.push(path);
         Ok(self)
     }
@@ -166,7 +165,7 @@ impl<D> FieldEncryptionLayer<D> {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn record_path(mut self, path: &str) -> Result<Self, Error> {
-        let path = RecordPath::parse(path, self.cipher.policy())?;
+        let path = RecordPath::parse(path, self.settings.cipher.policy())?;
         Arc::make_mut(&mut self.settings).records.paths.push(path);
         Ok(self)
     }
@@ -304,7 +303,7 @@ impl<D> FieldEncryptionLayer<D> {
     /// [`lookup_path`](Self::lookup_path), and where the policy has no blind index.
     pub fn search_path(mut self, path: &str) -> Result<Self, Error> {
         let path = PathPattern::parse(path)?;
-        if !self.cipher.policy().has_indexes() {
+        if !self.settings.cipher.policy().has_indexes() {
             return Err(path.fault("takes searches, and the policy has no blind index to search by"));
         }
         Arc::make_mut(&mut self.settings).searches.bodies.push(path);
@@ -323,7 +322,7 @@ impl<D> FieldEncryptionLayer<D> {
     ///
     /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) where `name` is that of a tagged field, or is called like one.
     pub fn file_part(mut self, name: &str) -> Result<Self, Error> {
-        check_file_part(self.cipher.policy(), name)?;
+        check_file_part(self.settings.cipher.policy(), name)?;
         let files = &mut Arc::make_mut(&mut self.settings).file_parts;
         *files = files.iter().cloned().chain([name.to_owned()]).collect();
         Ok(self)
@@ -364,7 +363,7 @@ impl<D> FieldEncryptionLayer<D> {
     /// # Ok::<(), fieldseal::Error>(())
     /// ```
     pub fn drop_false_matches(mut self, list: &str) -> Result<Self, Error> {
-        let list = ListPath::parse_for(list, self.cipher.policy())?;
+        let list = ListPath::parse_for(list, self.settings.cipher.policy())?;
         let candidates = &mut Arc::make_mut(&mut self.settings).searches.candidates;
         *candidates = Some(candidates.iter().flat_map(|lists| lists.iter().cloned()).chain([list]).collect());
         Ok(self)
@@ -375,19 +374,18 @@ impl<S, D> Layer<S> for FieldEncryptionLayer<D> {
     type Service = FieldEncryption<S, D>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        FieldEncryption::new(inner, self.cipher.clone(), self.limits, Arc::clone(&self.settings))
+        FieldEncryption::new(inner, Arc::clone(&self.settings))
     }
 }
 
 impl<D> Clone for FieldEncryptionLayer<D> {
     fn clone(&self) -> Self {
-        let (cipher, settings) = (self.cipher.clone(), Arc::clone(&self.settings));
-        Self { cipher, limits: self.limits, settings, side: PhantomData }
+        Self { settings: Arc::clone(&self.settings), side: PhantomData }
     }
 }
 
 impl<D> fmt::Debug for FieldEncryptionLayer<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FieldEncryptionLayer").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("FieldEncryptionLayer").field("limits", &self.settings.limits).finish_non_exhaustive()
     }
 }

@@ -8,10 +8,10 @@ use http_body::Body;
 
 use super::bodies::{BodyStream, Boundary, Held, HeldKind, MultipartStream};
 use super::digest;
+use super::future::Exchange;
 use super::head::refuse_tokens;
 use super::header_names::HeaderNames;
 use super::intake::{Processor, Way};
-use super::limits::Limits;
 use super::media_type::MediaType;
 use super::query;
 use super::settings::Settings;
@@ -24,13 +24,12 @@ use crate::error::{Error, ErrorKind};
 ///
 /// What the layer cannot look into, it refuses here, before any of the body is read.
 pub(super) fn plan(
-    cipher: &FieldCipher,
-    limits: &Limits,
-    settings: &Settings,
-    wanted: &Wanted,
+    exchange: &Exchange,
     head: &mut request::Parts,
     body: &impl Body,
 ) -> Result<Option<Processor>, Error> {
+    let (cipher, settings, wanted) = (exchange.cipher(), &*exchange.settings, &exchange.wanted);
+    let limits = settings.limits;
     if head.method == Method::CONNECT {
         return Err(Error::new(ErrorKind::Refused, "a tunnel cannot be looked into"));
     }
@@ -82,7 +81,7 @@ pub(super) fn plan(
     let is_encoded = is_encoded(names, headers);
     let processor = match (MediaType::of(headers), use_of) {
         (MediaType::Multipart, Use::Store | Use::Change) if !is_encoded => {
-            multipart(cipher, limits, settings, headers, use_of == Use::Change)
+            multipart(cipher, settings, headers, use_of == Use::Change)
         }
         (media_type, _) => processor(cipher, wanted, media_type, is_encoded, use_of),
     };
@@ -116,14 +115,13 @@ enum Use {
 
 fn multipart(
     cipher: &FieldCipher,
-    limits: &Limits,
     settings: &Settings,
     headers: &HeaderMap,
     is_change: bool,
 ) -> Result<Processor, Error> {
     let boundary = Boundary::of(headers)
         .ok_or_else(|| Error::new(ErrorKind::Malformed, "the Content-Type of the form names no valid boundary"))?;
-    let longest = usize::try_from(limits.whole).unwrap_or(usize::MAX);
+    let longest = usize::try_from(settings.limits.whole).unwrap_or(usize::MAX);
     let stream = MultipartStream::new(cipher.clone(), is_change, &boundary, settings.file_parts.clone(), longest);
     Ok(Processor::Stream(BodyStream::Multipart(Box::new(stream))))
 }
@@ -146,7 +144,7 @@ fn processor(
         MediaType::Form if use_of == Use::Search => held(HeldKind::FormSearch(wanted.clone())),
         _ if use_of == Use::Search => Err(unsupported("a search is sent as `application/json` or as a form")),
         MediaType::Json if is_change => json(cipher.partial_encryptor()),
-        MediaType::Json => Ok(Processor::Json(cipher.clone(), Way::Inward)),
+        MediaType::Json => Ok(Processor::Json(Way::Inward)),
         MediaType::MergePatch if is_change => json(cipher.merge_patch_encryptor()),
         MediaType::MergePatch => json(cipher.whole_merge_patch_encryptor()),
         MediaType::Lines if is_change => json(cipher.partial_ndjson_encryptor()),

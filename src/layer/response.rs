@@ -1,5 +1,7 @@
 //! What becomes of a response, by its head alone.
 
+use std::sync::Arc;
+
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderValue, StatusCode, response};
 
@@ -28,31 +30,34 @@ pub(super) enum Plan {
 /// # Errors
 ///
 /// [`ErrorKind::Service`] where the service sends JSON in a form in which it cannot be opened.
-pub(super) fn plan(exchange: Exchange, head: &mut response::Parts) -> Result<Plan, Error> {
+pub(super) fn plan(exchange: &Exchange, head: &mut response::Parts) -> Result<Plan, Error> {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(service("it switched protocols, and what follows cannot be looked into"));
     }
-    let Exchange { cipher, limits, is_head, wanted, lists, request_fault: _ } = exchange;
+    let Exchange { settings, own: _, is_head, wanted, request_fault: _ } = exchange;
+    let cipher = exchange.cipher();
     let is_error = head.status.is_client_error() || head.status.is_server_error();
-    let wanted = lists.map(|lists| (wanted.take(), lists)).filter(|(wanted, _)| !wanted.is_empty());
+    let lists = settings.searches.candidates.as_ref();
+    let wanted = lists.map(|lists| (wanted.take(), Arc::clone(lists))).filter(|(wanted, _)| !wanted.is_empty());
     let processor = match (MediaType::of(&head.headers), wanted) {
         (MediaType::Unclear, _) => return Err(service("its Content-Type is not a single valid one of JSON in UTF-8")),
         (MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch, Some((wanted, lists))) => {
-            Processor::Candidates(Box::new(Candidates::new(cipher, (wanted, lists), is_error)))
+            Processor::Candidates(Box::new(Candidates::new(cipher.clone(), (wanted, lists), is_error)))
         }
         (MediaType::Lines | MediaType::Events, Some(_)) => Processor::Empty(Some(unchecked())),
         (MediaType::Other | MediaType::Form | MediaType::Multipart | MediaType::Missing, Some(_)) if !is_error => {
             Processor::Empty(Some(unchecked()))
         }
-        (MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch, None) => Processor::Json(cipher, Way::Outward),
+        (MediaType::Json | MediaType::MergePatch | MediaType::JsonPatch, None) => Processor::Json(Way::Outward),
         (MediaType::Lines, None) => Processor::Stream(BodyStream::Lines(Box::new(cipher.ndjson_decryptor()))),
-        (MediaType::Events, None) => {
-            Processor::Stream(BodyStream::Events(Box::new(EventStream::new(cipher, limits.whole_out()))))
-        }
+        (MediaType::Events, None) => Processor::Stream(BodyStream::Events(Box::new(EventStream::new(
+            cipher.clone(),
+            settings.limits.whole_out(),
+        )))),
         (MediaType::Other | MediaType::Form | MediaType::Multipart | MediaType::Missing, _) => return Ok(Plan::Pass),
     };
     let headers = &mut head.headers;
-    let is_empty = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let is_empty = *is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let names = HeaderNames::of(headers);
     let is_part = head.status == StatusCode::PARTIAL_CONTENT || names.has(HeaderNames::CONTENT_RANGE);
     if !is_empty && (is_encoded(names, headers) || is_part) {

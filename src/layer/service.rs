@@ -6,16 +6,15 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Extensions, Method, Request, Response};
+use http::{Extensions, Method, Request, Response, request};
 use http_body::Body;
 use tower::{BoxError, Service};
 
 use super::body::FieldBody;
 use super::future::{Exchange, ResponseFuture};
 use super::intake::Intake;
-use super::limits::Limits;
 use super::opener::Opener;
-use super::request;
+use super::request::plan;
 use super::settings::Settings;
 use super::side::{Server, Side};
 use crate::cipher::FieldCipher;
@@ -26,15 +25,13 @@ use crate::policy::Policy;
 /// A service with a [`FieldEncryptionLayer`](super::FieldEncryptionLayer) around it.
 pub struct FieldEncryption<S, D = Server> {
     inner: S,
-    cipher: FieldCipher,
-    limits: Limits,
     settings: Arc<Settings>,
     side: PhantomData<fn() -> D>,
 }
 
 impl<S, D> FieldEncryption<S, D> {
-    pub(super) fn new(inner: S, cipher: FieldCipher, limits: Limits, settings: Arc<Settings>) -> Self {
-        Self { inner, cipher, limits, settings, side: PhantomData }
+    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings, side: PhantomData }
     }
 }
 
@@ -56,36 +53,17 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Self { inner, cipher, limits, settings, side: _ } = self;
+        let Self { inner, settings, side: _ } = self;
         let (mut head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
-        let own = match settings.principal.cipher(cipher, &head.extensions) {
-            Err(error) => return ResponseFuture::refused(error, cipher.meters()),
+        let own = match own_cipher(settings, &mut head) {
+            Err(error) => return ResponseFuture::refused(error, settings.cipher.meters()),
             Ok(own) => own,
         };
-        let cipher = own.as_ref().unwrap_or(cipher);
-        if let Err(error) = Layered::enter(&mut head.extensions, cipher.shared_policy()) {
-            return ResponseFuture::refused(error, cipher.meters());
-        }
-        let own = match settings.records.cipher(cipher, &head.method, &head.uri) {
-            Err(error) => return ResponseFuture::refused(error, cipher.meters()),
-            Ok(own) => own,
-        };
-        let cipher = own.as_ref().unwrap_or(cipher);
-        if settings.principal.has_opener {
-            head.extensions.insert(Opener::new(cipher.clone()));
-        }
-        let searches = &settings.searches;
-        let exchange = Exchange {
-            cipher: cipher.clone(),
-            limits: *limits,
-            is_head,
-            wanted: searches.wanted(),
-            lists: searches.candidates.clone(),
-            request_fault: None,
-        };
-        match request::plan(cipher, limits, settings, &exchange.wanted, &mut head, &body) {
-            Err(error) => ResponseFuture::refused(error, cipher.meters()),
+        let wanted = settings.searches.wanted();
+        let exchange = Exchange { settings: Arc::clone(settings), own, is_head, wanted, request_fault: None };
+        match plan(&exchange, &mut head, &body) {
+            Err(error) => ResponseFuture::refused(error, settings.cipher.meters()),
             Ok(None) => {
                 let future = inner.call(Request::from_parts(head, FieldBody::empty()));
                 ResponseFuture::called(future, exchange)
@@ -94,12 +72,30 @@ where
                 // The service that was polled ready is the one to call; its clone may not be ready.
                 let not_ready_inner = inner.clone();
                 let ready_inner = mem::replace(inner, not_ready_inner);
-                let meter = BodyMeter::new(cipher.meters(), Direction::Request);
-                let intake = Intake::new(body, processor, *limits, meter);
+                let meter = BodyMeter::new(exchange.cipher().meters(), Direction::Request);
+                let intake = Intake::new(body, processor, settings.limits, meter);
                 ResponseFuture::receiving(ready_inner, head, intake, exchange)
             }
         }
     }
+}
+
+/// Returns the cipher for a request, where it is another one than that of all.
+///
+/// # Errors
+///
+/// A request for which there is none, or that came through another layer for the same collection.
+fn own_cipher(settings: &Settings, head: &mut request::Parts) -> Result<Option<FieldCipher>, Error> {
+    let Settings { cipher: common, principal, records, .. } = settings;
+    let mut own = principal.cipher(common, &head.extensions)?;
+    Layered::enter(&mut head.extensions, common.shared_policy())?;
+    if let Some(bound) = records.cipher(own.as_ref().unwrap_or(common), &head.method, &head.uri)? {
+        own = Some(bound);
+    }
+    if principal.has_opener {
+        head.extensions.insert(Opener::new(own.as_ref().unwrap_or(common).clone()));
+    }
+    Ok(own)
 }
 
 /// The policies of the layers that a request has come through: hardly ever more than one, for which no list is made.
@@ -130,7 +126,7 @@ impl Layered {
 
 impl<S: Clone, D> Clone for FieldEncryption<S, D> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.cipher.clone(), self.limits, Arc::clone(&self.settings))
+        Self::new(self.inner.clone(), Arc::clone(&self.settings))
     }
 }
 
