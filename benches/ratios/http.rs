@@ -1,19 +1,24 @@
 //! Servers of real HTTP on loopback, one thread each.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use axum::Router;
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::post;
+use axum::{Router, ServiceExt as _};
 use bytes::Bytes;
+use fieldseal::layer::FieldBody;
 use fieldseal::{FieldCipher, FieldEncryptionLayer};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
+use tower::{Layer as _, Service};
 
 use super::load::{p99, throughput};
 use super::measure::{median, report};
@@ -22,9 +27,17 @@ pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 const RUNS: usize = 7;
 
-/// `layer_vs_bare`: POST and GET of one record, of which the smaller ratio counts.
+/// `layer_vs_bare`: POST and GET of one record, of which the smaller ratio counts. `…_around` is the same with the layer
+/// around the whole router.
 pub(crate) fn layer_vs_bare(cipher: &FieldCipher) -> Result<(), Failure> {
-    post_and_get("layer_vs_bare", bare_and_layered(cipher)?, ["post", "get"])
+    let [bare, layered] = bare_and_layered(cipher)?;
+    post_and_get("layer_vs_bare", [bare, layered], ["post", "get"])?;
+    let around = FieldEncryptionLayer::new(cipher.clone())?.layer(memory());
+    let around = tower::ServiceExt::<Request>::map_response(around, |response: Response<FieldBody<Body>>| {
+        response.map(Body::new)
+    });
+    let around = serve_on(around, || Builder::new_current_thread().enable_all().build())?;
+    post_and_get("layer_vs_bare_around", [bare, around], ["post", "get"])
 }
 
 /// Reports requests a second of the second server against the first, for two kinds of which the smaller ratio counts.
@@ -110,16 +123,19 @@ pub(crate) fn serve(app: Router) -> Result<SocketAddr, Failure> {
 }
 
 /// Serves `app` on a runtime of its own until the process ends.
-pub(crate) fn serve_on(
-    app: Router,
+pub(crate) fn serve_on<S>(
+    app: S,
     runtime: impl FnOnce() -> std::io::Result<Runtime> + Send + 'static,
-) -> Result<SocketAddr, Failure> {
+) -> Result<SocketAddr, Failure>
+where
+    S: Service<Request, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
+{
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || -> Result<(), Failure> {
         runtime()?.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             sender.send(listener.local_addr()?)?;
-            axum::serve(listener, app).await?;
+            axum::serve(listener, app.into_make_service()).await?;
             pending::<Result<(), Failure>>().await
         })
     });

@@ -52,7 +52,7 @@ fn main() -> Result<(), Failure> {
         (&["json_pass_vs_ignored", "json_pass_gbps", "json_pass_vs_value"], &|| engine::json_pass(&cipher)),
         (&["strict_pass_vs_json_pass", "strict_pass_of_record"], &|| engine::strict_pass(&cipher)),
         (&["two_cores", "two_cores_http"], &|| cores::two_cores(&cipher)),
-        (&["layer_vs_bare"], &|| http::layer_vs_bare(&cipher)),
+        (&["layer_vs_bare", "layer_vs_bare_around"], &|| http::layer_vs_bare(&cipher)),
         (&["layer_vs_bare_sqlite", "layer_vs_bare_sqlite_in_memory"], &sqlite::layer_vs_bare_sqlite),
         (&["layer_list_vs_naive"], &|| lists::layer_list_vs_naive(&cipher, &naive)),
         (&["added_p99"], &|| http::added_p99(&cipher)),
