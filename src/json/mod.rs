@@ -16,6 +16,7 @@ mod pointer;
 mod position;
 mod resume;
 mod special;
+mod specials;
 mod string;
 mod tagged;
 mod trail;

@@ -67,6 +67,15 @@ impl Container {
     pub(super) fn new(kind: Kind, state: State) -> Self {
         Self { kind, state, marks: Marks::default(), has_parts: false, skips_comma: false }
     }
+
+    /// What the value that comes next may be, as far as its place in here tells.
+    #[inline]
+    pub(super) fn watch(&self) -> Watch {
+        match self.kind {
+            Kind::Array(index) => Watch::of_element(index),
+            Kind::Outside | Kind::Object => Watch::Nothing,
+        }
+    }
 }
 
 impl Expects {

@@ -1,9 +1,9 @@
 //! Bytes of a string that do not stand for themselves: control characters, quotes, backslashes, and what is not ASCII.
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use self::vectors::{all, first};
+pub(super) use self::vectors::{first, in_block};
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use self::words::{all, first};
+pub(super) use self::words::{first, in_block};
 
 /// By the vector instructions that every processor of the architecture has.
 #[cfg(target_arch = "x86_64")]
@@ -21,18 +21,21 @@ mod vectors {
 
     /// Sets a bit for each of `bytes` that is special, the lowest one for the first.
     #[inline]
-    pub(in super::super) fn all(bytes: &[u8; 32]) -> u32 {
-        let (halves, _) = bytes.as_chunks();
-        special(&halves[0]) | special(&halves[1]) << 16
+    pub(in super::super) fn in_block(bytes: &[u8; 64]) -> u64 {
+        let (quarters, _) = bytes.as_chunks();
+        let [first, second, third, fourth] = [0, 1, 2, 3].map(|quarter| u64::from(special(&quarters[quarter])));
+        first | second << 16 | (third | fourth << 16) << 32
     }
 
     #[inline]
     fn special(bytes: &[u8; 16]) -> u32 {
+        let splat = |byte: u8| set_splat_i8_m128i(byte.cast_signed());
         let bytes = load_unaligned_m128i(bytes);
-        let is = |byte: u8| cmp_eq_mask_i8_m128i(bytes, set_splat_i8_m128i(byte.cast_signed()));
-        // As signed numbers, bytes beyond ASCII are below zero.
-        let others = cmp_lt_mask_i8_m128i(bytes, set_splat_i8_m128i(b' '.cast_signed()));
-        move_mask_i8_m128i(is(b'"') | is(b'\\') | others).cast_unsigned()
+        let backslashes = cmp_eq_mask_i8_m128i(bytes, splat(b'\\'));
+        // This bit tells a quote from a space, and turns control characters into others of them. As signed numbers, bytes
+        // beyond ASCII are below zero.
+        let others = cmp_lt_mask_i8_m128i(bytes ^ splat(b'"' ^ b' '), splat(b' ' + 1));
+        move_mask_i8_m128i(backslashes | others).cast_unsigned()
     }
 }
 
@@ -51,24 +54,28 @@ mod words {
 
     /// Sets a bit for each of `bytes` that is special, the lowest one for the first.
     #[inline]
-    pub(in super::super) fn all(bytes: &[u8; 32]) -> u32 {
-        let is_special = |byte: &u8| !(b' '..0x80).contains(byte) || matches!(byte, b'"' | b'\\');
-        bytes.iter().rev().fold(0, |all, byte| all << 1 | u32::from(is_special(byte)))
+    pub(in super::super) fn in_block(bytes: &[u8; 64]) -> u64 {
+        // By this, the low bit of each byte moves into the highest byte.
+        const GATHER: u64 = 0x0102_0408_1020_4080;
+        let (words, _) = bytes.as_chunks();
+        words.iter().rev().fold(0, |all, word| {
+            let special = special(u64::from_le_bytes(*word));
+            all << 8 | (special >> 7).wrapping_mul(GATHER) >> 56
+        })
     }
 
-    /// Sets the high bit of each special byte. A borrow can set bits above the first one too; only the first counts.
+    /// Sets the high bit of each special byte, and no other.
     #[inline]
     fn special(word: u64) -> u64 {
-        const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
         const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-        const BLANKS: u64 = u64::from_ne_bytes([b' '; 8]);
+        const LOWS: u64 = !HIGHS;
         const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
         const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
-        let special = word.wrapping_sub(BLANKS)
-            | (word ^ QUOTES).wrapping_sub(ONES)
-            | (word ^ BACKSLASHES).wrapping_sub(ONES)
-            | word;
-        special & HIGHS
+        // Nothing is carried from one byte to the next.
+        const UP_FROM_BLANK: u64 = u64::from_ne_bytes([0x80 - b' '; 8]);
+        let low = word & LOWS;
+        let others = (low + UP_FROM_BLANK) & ((low ^ QUOTES) + LOWS) & ((low ^ BACKSLASHES) + LOWS);
+        (word | !others) & HIGHS
     }
 }
 
@@ -94,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn every_special_byte_of_a_window_is_told() {
+    fn every_special_byte_of_a_block_is_told() {
         for byte in 0..=u8::MAX {
             let is_special = !(b' '..0x80).contains(&byte) || matches!(byte, b'"' | b'\\');
-            for place in 0..31 {
-                let mut bytes = [b'a'; 32];
-                (bytes[place], bytes[31]) = (byte, b'"');
-                let expected = 1 << 31 | u32::from(is_special) << place;
-                for find in [all, words::all] {
+            for place in 0..63 {
+                let mut bytes = [b'a'; 64];
+                (bytes[place], bytes[63]) = (byte, b'"');
+                let expected = 1 << 63 | u64::from(is_special) << place;
+                for find in [in_block, words::in_block] {
                     assert_eq!(find(&bytes), expected, "{byte:#x} at {place}");
                 }
             }

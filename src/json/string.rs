@@ -50,12 +50,13 @@ pub(super) fn scan(
     scan_special(input, at, state, has_escapes)
 }
 
-/// Returns where the text of a string that begins at `at` ends, if that is in this piece and all of it stands for itself.
-#[expect(clippy::inline_always, reason = "measured: most strings end within the first 16 bytes")]
-#[inline(always)]
-pub(super) fn end_of_plain(input: &[u8], at: usize) -> Option<usize> {
-    let (end, byte) = skip_plain(input, at);
-    (byte == Some(b'"')).then_some(end)
+/// Scans the text of a string of which all before `special` stands for itself.
+#[inline]
+pub(super) fn scan_from(input: &[u8], special: usize) -> Result<Scan<StringState>, Fault> {
+    match input.get(special) {
+        Some(b'"') => Ok(Scan::End(special)),
+        _ => scan_special(input, special, StringState::Text, &mut false),
+    }
 }
 
 /// Scans on where an escape, a character beyond ASCII or the end of the piece is near.

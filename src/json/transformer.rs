@@ -9,7 +9,8 @@ use super::name::{self, Name};
 use super::number::{self, NumberState};
 use super::plain::{Plain, Stop};
 use super::position::{Begun, Container, Expects, Kind, Position, literal};
-use super::string::{self, Scan, StringState};
+use super::specials::Specials;
+use super::string::{self, Scan};
 use super::trail::Trail;
 use super::visitor::{Flow, Framing, Visitor};
 use super::watch::{Suspect, Watch};
@@ -160,7 +161,8 @@ impl Transformer {
         }
         let Position { mut expects, mut begun, mut innermost, mut here, mut watch, mut tagged } = position;
         let shortest = self.shortest_suspect(visitor);
-        let plain = [false, true].map(|is_operation| Plain::among(automaton, shortest, is_operation));
+        let plain = Plain::new(automaton, shortest, self.flow);
+        let mut specials = Specials::new();
         let joins_parts = visitor.joins_parts();
         let changes_members = CAREFUL && visitor.changes_members();
         loop {
@@ -223,13 +225,12 @@ impl Transformer {
                 let Some(&byte) = input.get(at) else { break };
                 at += 1;
                 if byte == b'"' {
-                    let others = automaton.other_member(innermost.state);
-                    let (stop, stopped) = if CAREFUL || others.is_looked_at() {
-                        (Stop::at_name(input, at), at)
+                    let (stop, stopped, state) = if CAREFUL {
+                        (Stop::at_name(input, at, &mut specials), at, automaton.other_member(innermost.state))
                     } else {
-                        plain[usize::from(innermost.marks.is_operation)].pass(input, at)
+                        plain.pass(input, at, &mut innermost, &mut self.outer, tagged.is_some(), &mut specials)
                     };
-                    (at, here, watch) = (stopped, others, Watch::Nothing);
+                    (at, here, watch) = (stopped, state, innermost.watch());
                     match stop {
                         Stop::Name(quote) => {
                             let name = &input[at..quote];
@@ -256,9 +257,7 @@ impl Transformer {
                                 break;
                             }
                         }
-                        Stop::Colon => expects = Expects::Colon,
-                        Stop::Value => expects = Expects::Value,
-                        Stop::End => expects = Expects::CommaOrEnd,
+                        Stop::Before(next) => expects = next,
                     }
                 } else if byte == b'}' && expects == Expects::NameOrEnd {
                     if innermost.has_parts {
@@ -304,7 +303,7 @@ impl Transformer {
                 }
                 at += 1;
                 if byte == b'"' {
-                    let scan = string::scan(input, at, StringState::Text, &mut false);
+                    let scan = string::scan_from(input, specials.next(input, at));
                     match scan.map_err(|fault| self.malformed(fault))? {
                         Scan::End(quote) => {
                             let text = &input[at..quote];

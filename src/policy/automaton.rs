@@ -41,6 +41,12 @@ impl State {
         self.0 & (IS_FIELD | IS_ELEMENT) != 0
     }
 
+    /// Returns whether an object at this place is none that a field, a record or the parts of an index make of it.
+    #[inline]
+    pub(crate) fn is_plain_object(self) -> bool {
+        self.0 & (IS_FIELD | IS_RECORD | HAS_PARTS) == 0
+    }
+
     /// Returns what an object at this place is passed on as, where it is a record.
     #[inline]
     pub(crate) fn record(self) -> Option<FieldIndex> {
