@@ -9,6 +9,7 @@
 mod cases;
 
 use std::env;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +20,9 @@ use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kms::types::KeyState;
 use cases::{Line, Proxy};
 use fieldseal::ErrorKind;
-use fieldseal::keys::{AwsKms, KeyService, Keyring};
+use fieldseal::keys::{AwsKms, KeyService, Keyring, Resilient};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 
 const THROTTLED: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.1\r\n\
                          x-amzn-errortype: ThrottlingException\r\ncontent-length: 32\r\nconnection: close\r\n\r\n\
@@ -144,4 +147,67 @@ async fn what_is_the_matter_is_told() {
     let soon = TimeoutConfig::builder().operation_timeout(Duration::from_millis(200)).build();
     let silent = told(Client::from_conf(config.timeout_config(soon).build())).await;
     assert!(silent.contains("no answer in time"), "{silent}");
+}
+
+/// A region is missing for as long as the process runs: nobody waits for it, and who reads the error knows what to set.
+#[tokio::test(start_paused = true)]
+async fn a_region_that_is_missing_is_told_and_not_waited_for() {
+    let config = aws_sdk_kms::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .retry_config(RetryConfig::disabled())
+        .build();
+    let began = tokio::time::Instant::now();
+    let told = cases::cause(&Resilient::new(AwsKms::new(Client::from_conf(config), "alias/spring"))).await;
+    for part in ["no region", "AWS_REGION", "profile", "ARN"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!told.contains("reached"), "{told}");
+    assert_eq!(began.elapsed(), Duration::ZERO, "asked again: {told}");
+}
+
+/// Runs itself again with the variables of AWS, since a process cannot safely set its own.
+#[tokio::test]
+async fn a_key_is_asked_for_in_the_region_of_its_arn() {
+    const LISTENER: &str = "FIELDSEAL_TEST_AWS_LISTENER";
+    const ARN: &str = "arn:aws:kms:ap-southeast-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    if let Some(address) = env::var_os(LISTENER) {
+        let listener = TcpListener::bind(address.to_str().unwrap()).await.unwrap();
+        let asked_in = async |key: &str| {
+            let kek = AwsKms::from_env(key).await;
+            let request = async {
+                let (mut stream, mut request) = (listener.accept().await.unwrap().0, vec![0; 16 * 1024]);
+                let length = stream.read(&mut request).await.unwrap();
+                String::from_utf8_lossy(&request[..length]).into_owned()
+            };
+            tokio::select! {
+                told = cases::cause(&kek) => told,
+                request = request => request,
+            }
+        };
+        let set = env::var("AWS_REGION").ok();
+        let by_arn = asked_in(ARN).await;
+        assert!(by_arn.contains("/ap-southeast-1/kms/aws4_request"), "{by_arn}");
+        let other = asked_in("alias/spring").await;
+        assert!(other.contains(&set.map_or("no region".to_owned(), |set| format!("/{set}/kms/"))), "{other}");
+        return;
+    }
+    for region in [None, Some("eu-central-1")] {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", "a_key_is_asked_for_in_the_region_of_its_arn"]);
+        for (name, _) in env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        command
+            .env(LISTENER, free.to_string())
+            .env("AWS_ENDPOINT_URL_KMS", format!("http://{free}"))
+            .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
+            .envs([("AWS_CONFIG_FILE", "none"), ("AWS_SHARED_CREDENTIALS_FILE", "none")])
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(region.map(|region| ("AWS_REGION", region)));
+        let run = command.output().unwrap();
+        let output = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && output.contains("1 passed"), "{region:?}: {output}");
+    }
 }

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
+use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
@@ -55,15 +56,22 @@ impl AwsKms {
     }
 
     /// The same with region and credentials from where the AWS tools look for them: environment, profile, container,
-    /// instance. Retries are left to [`Resilient`](crate::keys::Resilient).
+    /// instance. A key that is named by its ARN is asked for in the region that stands there, whatever else is set, since
+    /// it is in no other. Retries are left to [`Resilient`](crate::keys::Resilient).
     pub async fn from_env(key: impl Into<String>) -> Self {
+        let key = key.into();
+        let region = region_of(&key);
         let connect = TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).build();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::disabled())
             .timeout_config(connect)
+            // For what asks for credentials, which may be served elsewhere than the key.
+            .region(RegionProviderChain::default_provider().or_else(region.clone()))
             .load()
             .await;
-        Self::new(Client::new(&config), key)
+        let region = region.or_else(|| config.region().cloned());
+        let config = aws_sdk_kms::config::Builder::from(&config).region(region).build();
+        Self::new(Client::from_conf(config), key)
     }
 
     /// Has [`destroy`](KeyService::destroy) leave so many days, 7 to 30, in which the deletion can be cancelled; 30
@@ -72,6 +80,28 @@ impl AwsKms {
     pub fn days_until_deletion(self, days: u8) -> Self {
         Self { days_until_deletion: days.into(), ..self }
     }
+
+    /// What KMS refuses for good, and what cannot be asked, is told from what may pass.
+    fn fault<E: ProvideErrorMetadata>(&self, error: &SdkError<E>) -> Error {
+        let was_sent = match error {
+            SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+            SdkError::ConstructionFailure(_) => false,
+            _ => true,
+        };
+        if was_sent || self.client.config().region().is_some() {
+            return fault(error);
+        }
+        let message = "AWS KMS: no region is set: set AWS_REGION, or `region` in the profile of the process, or name the \
+                       key by its ARN, which holds its region";
+        Error::key_service_refusal(message)
+    }
+}
+
+/// The region in the ARN of a key, `arn:PARTITION:kms:REGION:ACCOUNT:key/ID`.
+fn region_of(key: &str) -> Option<Region> {
+    let mut parts = key.split(':');
+    let is_arn = parts.next() == Some("arn") && parts.next().is_some() && parts.next() == Some("kms");
+    parts.next().filter(|region| is_arn && !region.is_empty()).map(|region| Region::new(region.to_owned()))
 }
 
 impl KeyService for AwsKms {
@@ -85,7 +115,7 @@ impl KeyService for AwsKms {
             for (name, value) in context.pairs() {
                 call = call.encryption_context(name, value);
             }
-            let answer = call.send().await.map_err(|error| fault(&error))?;
+            let answer = call.send().await.map_err(|error| self.fault(&error))?;
             let wrapped =
                 answer.ciphertext_blob.ok_or_else(|| Error::key_service_refusal("KMS returned no ciphertext"))?;
             Ok(wrapped.into_inner().into())
@@ -99,7 +129,7 @@ impl KeyService for AwsKms {
             for (name, value) in context.pairs() {
                 call = call.encryption_context(name, value);
             }
-            let answer = call.send().await.map_err(|error| fault(&error))?;
+            let answer = call.send().await.map_err(|error| self.fault(&error))?;
             let mut plaintext = answer.plaintext.map(Blob::into_inner).unwrap_or_default();
             let key = secret_of(&plaintext);
             plaintext.zeroize();
@@ -111,15 +141,17 @@ impl KeyService for AwsKms {
     fn destroy(&self) -> KeyServiceFuture<'_, String> {
         Box::pin(async move {
             let call = self.client.schedule_key_deletion().key_id(&self.key);
-            let answer =
-                call.pending_window_in_days(self.days_until_deletion).send().await.map_err(|error| fault(&error))?;
+            let answer = call
+                .pending_window_in_days(self.days_until_deletion)
+                .send()
+                .await
+                .map_err(|error| self.fault(&error))?;
             let date = answer.deletion_date.map(|date| date.to_string()).unwrap_or_default();
             Ok(format!("AWS KMS deletes {} at {date}", answer.key_id.as_deref().unwrap_or(&self.key)))
         })
     }
 }
 
-/// What KMS refuses for good is told from what may pass.
 fn fault<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Error {
     const PASSING: [&str; 8] = [
         "ThrottlingException",
@@ -143,9 +175,7 @@ fn fault<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Error {
             None => (false, "it cannot be reached".to_owned()),
         },
         (SdkError::TimeoutError(_), _) => (false, "no answer in time".to_owned()),
-        (SdkError::ConstructionFailure(_), _) => {
-            (true, "no request can be made: are there a region and credentials?".to_owned())
-        }
+        (SdkError::ConstructionFailure(_), _) => (true, "no request can be made: are there credentials?".to_owned()),
         _ => (false, "its answer cannot be read".to_owned()),
     };
     let cause = format!("AWS KMS: {cause}");
