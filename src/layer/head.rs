@@ -1,11 +1,12 @@
 //! Tokens in the head of a request: from there it would be a small step into a column.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, request};
+use zeroize::Zeroizing;
 
 use crate::cipher::FieldCipher;
 use crate::error::Error;
+use crate::percent::decode;
+use crate::secret::SecretBuffer;
 
 /// Refuses a token in the method, the target or a header.
 pub(super) fn refuse_tokens(cipher: &FieldCipher, head: &request::Parts) -> Result<(), Error> {
@@ -18,8 +19,11 @@ pub(super) fn refuse_tokens(cipher: &FieldCipher, head: &request::Parts) -> Resu
         return refuse_tokens_in(cipher, &head.headers);
     }
     // Percent-decoded, path and query are looked at as one, whatever separates their parts.
-    let target = if target.contains('%') { Cow::Owned(target.replace(['&', '='], "/")) } else { target.into() };
-    check(cipher, &target)?;
+    if target.contains('%') {
+        check(cipher, &Zeroizing::new(target.replace(['&', '='], "/")))?;
+    } else {
+        check(cipher, target)?;
+    }
     refuse_tokens_in(cipher, &head.headers)
 }
 
@@ -45,6 +49,9 @@ fn check(cipher: &FieldCipher, text: &str) -> Result<(), Error> {
     if !text.contains('%') {
         return Ok(());
     }
-    let decoded = form_urlencoded::parse(text.as_bytes()).flat_map(|(name, value)| [name, value]);
-    cipher.refuse_token(decoded.collect::<String>().as_bytes())
+    let mut decoded = SecretBuffer::with_capacity(text.len());
+    for part in text.split('&').flat_map(|parameter| parameter.splitn(2, '=')) {
+        decode(part, b' ', decoded.as_mut_vec());
+    }
+    cipher.refuse_token(decoded.as_slice())
 }

@@ -1,5 +1,7 @@
 //! Paths as the application names them to the layer.
 
+use zeroize::Zeroizing;
+
 use crate::error::{Error, ErrorKind};
 use crate::percent::percent_decoded;
 
@@ -60,7 +62,7 @@ impl PathPattern {
         let is_alike = self.segments.iter().all(|segment| match (segment, own.next()) {
             (_, None) => false,
             (Segment::Parameter(_), Some(_)) => true,
-            (Segment::Literal(text), Some(own)) => percent_decoded(own).is_some_and(|own| own == *text),
+            (Segment::Literal(text), Some(own)) => percent_decoded(own).is_some_and(|own| *own == **text),
         });
         is_alike && own.next().is_none()
     }
@@ -84,7 +86,7 @@ pub(super) fn with_segment(path: &str, at: usize, text: &str) -> String {
 
 /// Returns `path` without empty segments and those of dots, which some services take out (RFC 3986, section 5.2.4);
 /// nothing where it has none. A slash at the end is none.
-pub(super) fn without_detours(path: &str) -> Option<String> {
+pub(super) fn without_detours(path: &str) -> Option<Zeroizing<String>> {
     let is_detour = |segment: &str| percent_decoded(segment).is_some_and(|own| matches!(&*own, "" | "." | ".."));
     if !segments(trimmed(path)).any(is_detour) {
         return None;
@@ -97,7 +99,13 @@ pub(super) fn without_detours(path: &str) -> Option<String> {
             _ => kept.push(segment),
         }
     }
-    Some(format!("/{}", kept.join("/")))
+    let mut plain = Zeroizing::new(String::with_capacity(path.len() + 1));
+    plain.push('/');
+    for (at, segment) in kept.iter().enumerate() {
+        plain.push_str(if at > 0 { "/" } else { "" });
+        plain.push_str(segment);
+    }
+    Some(plain)
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
@@ -149,7 +157,7 @@ mod tests {
             ("/x/../a/b/y/.%2E", "/a/b"),
             ("/../a", "/a"),
         ] {
-            assert_eq!(without_detours(path).as_deref(), Some(direct), "{path}");
+            assert_eq!(without_detours(path).as_deref().map(String::as_str), Some(direct), "{path}");
         }
         for path in ["/a/b", "/a/b//", "/a/.b", "/a/%zz", "*"] {
             assert_eq!(without_detours(path), None, "{path}");

@@ -1,7 +1,5 @@
 //! A description as a tree of JSON: what it is, and what its references point at.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
@@ -75,7 +73,7 @@ impl<'d> Document<'d> {
             return Err(fault(pointer, message));
         };
         let target = percent_decoded(fragment).filter(|target| self.at(target).is_some());
-        target.map(Cow::into_owned).ok_or_else(|| fault(pointer, "the reference points at nothing"))
+        target.map(|target| target.to_string()).ok_or_else(|| fault(pointer, "the reference points at nothing"))
     }
 
     /// Returns where the object stands that `pointer` is, or refers to.

@@ -1,6 +1,5 @@
 //! The fields of a form: text by names, which the policy sees as the members of one JSON object.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::Value;
@@ -10,6 +9,7 @@ use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
 use crate::json::InOrder;
 use crate::layer::records::is_odd_number;
+use crate::percent::form_name;
 use crate::policy::{FieldIndex, Policy, RecordBinding, State};
 use crate::secret::SecretBuffer;
 
@@ -162,9 +162,9 @@ fn place<'n>(policy: &Policy, name: &'n str) -> Result<(Place, &'n str), Error> 
         return Ok((Place::Element, list));
     }
     // Other spellings of a name, or of a path, are those of some framework.
-    let decoded = form_urlencoded::parse(name.as_bytes()).map(|(name, _)| name).next();
-    let spellings = [Some(Cow::from(name)), decoded];
-    if let Some(field) = spellings.iter().flatten().find_map(|name| policy.field_asked_for(name)) {
+    let decoded = name.split('&').find_map(form_name);
+    let spellings = [Some(name), decoded.as_deref()];
+    if let Some(field) = spellings.into_iter().flatten().find_map(|name| policy.field_asked_for(name)) {
         let message = "is called like it, or like a part of it, but its paths select no such field of a form: name it as \
                        the policy does, add a path, or send JSON";
         return Err(refused(&policy.place_name(field), message));

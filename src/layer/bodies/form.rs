@@ -1,13 +1,13 @@
 //! Forms: `application/x-www-form-urlencoded` (WHATWG URL, section 5).
 
-use std::borrow::Cow;
+use std::iter;
 
 use zeroize::Zeroizing;
 
 use super::fields::{self, Sent, Stored};
 use crate::cipher::FieldCipher;
 use crate::error::{Error, ErrorKind};
-use crate::percent::percent_decoded;
+use crate::percent::{Decoded, form_name, form_text};
 use crate::policy::RecordBinding;
 use crate::secret::SecretBuffer;
 
@@ -82,14 +82,12 @@ fn check_semicolons(cipher: &FieldCipher, parameter: &str) -> Result<(), Error> 
     if !parameter.contains(';') {
         return Ok(());
     }
-    let mut names = form_urlencoded::parse(parameter.as_bytes())
-        .chain(parameter.split(';').flat_map(|part| form_urlencoded::parse(part.as_bytes())))
-        .map(|(name, _)| name);
+    let mut names = iter::once(parameter).chain(parameter.split(';')).filter_map(form_name);
     let policy = cipher.policy();
     let id = policy.record_binding().map(RecordBinding::member);
-    let meant = |name: Cow<'_, str>| match policy.field_asked_for(&name) {
+    let meant = |name: Decoded<'_>| match policy.field_asked_for(&name) {
         Some(field) => Some(format!("protected field `{}`", policy.place_name(field))),
-        None => id.filter(|id| **id == name).map(|id| format!("the record's id, `{id}`,")),
+        None => id.filter(|id| **id == *name).map(|id| format!("the record's id, `{id}`,")),
     };
     match names.find_map(meant) {
         Some(meant) => {
@@ -101,8 +99,7 @@ fn check_semicolons(cipher: &FieldCipher, parameter: &str) -> Result<(), Error> 
 }
 
 fn decoded(text: &str) -> Result<Zeroizing<String>, Error> {
-    let spaced = Zeroizing::new(text.replace('+', " "));
-    percent_decoded(&spaced).map(|text| Zeroizing::new(text.into_owned())).ok_or_else(malformed)
+    form_text(text).ok_or_else(malformed)
 }
 
 fn malformed() -> Error {

@@ -5,6 +5,7 @@ use crate::cipher::{FieldCipher, Wanted};
 use crate::error::{Error, ErrorKind};
 use crate::layer::limits::Limits;
 use crate::layer::query::rewrite_parameters;
+use crate::percent::decode;
 use crate::secret::SecretBuffer;
 
 /// A body on its way in, until all of it is there.
@@ -69,34 +70,18 @@ impl Held {
     }
 }
 
-/// All names and values of a form, as it is decoded (WHATWG URL, section 5.1), with a line break behind each. Not by
-/// `form_urlencoded`, which would leave copies of values behind.
+/// All names and values of a form, as it is decoded (WHATWG URL, section 5.1), with a line break behind each.
 fn joined(form: &str) -> SecretBuffer {
     let mut text = SecretBuffer::with_capacity(form.len() * 2);
     for parameter in form.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         for part in [name, value] {
-            push_decoded(part.as_bytes(), &mut text);
+            text.reserve(part.len());
+            decode(part, b' ', text.as_mut_vec());
             text.extend_from_slice(b".\n");
         }
     }
     text
-}
-
-fn push_decoded(mut rest: &[u8], text: &mut SecretBuffer) {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    while let [first, tail @ ..] = rest {
-        let (byte, behind) = match (first, tail) {
-            (b'%', [high, low, behind @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => (high << 4 | low, behind),
-                _ => (b'%', tail),
-            },
-            (b'+', _) => (b' ', tail),
-            _ => (*first, tail),
-        };
-        text.extend_from_slice(&[byte]);
-        rest = behind;
-    }
 }
 
 #[cfg(test)]
