@@ -1,6 +1,8 @@
 //! The SQL table in which the keys of subjects stand.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 
 #[cfg(feature = "postgres")]
 use sqlx::PgPool;
@@ -118,12 +120,9 @@ impl SubjectKeyTable {
                 .map_err(|error| unavailable(&error))?,
             );
         }
-        let entry_of = |subject: &Subject| {
-            let is_own =
-                |(tenant, id, _): &&Stored| (&**tenant, &**id) == (subject.tenant().unwrap_or_default(), subject.id());
-            stored.iter().find(is_own).map(|(_, _, entry)| SubjectKeyEntry::from_bytes(entry)).transpose()
-        };
-        subjects.iter().map(entry_of).collect()
+        let asked = subjects.iter().map(|subject| (subject.tenant().unwrap_or_default(), subject.id()));
+        let stored = stored.iter().map(|(tenant, id, entry)| ((&**tenant, &**id), &**entry));
+        in_order(asked, stored).map(|entry| entry.map(SubjectKeyEntry::from_bytes).transpose()).collect()
     }
 
     async fn add(&self, subject: &Subject, entry: &SubjectKeyEntry) -> Result<bool, sqlx::Error> {
@@ -235,5 +234,55 @@ impl fmt::Debug for SubjectKeyTable {
     }
 }
 
+/// Returns what is stored under each of `asked`. By hashes: who sends a long list must not have it looked through once for
+/// each of its subjects.
+fn in_order<K: Eq + Hash, V: Copy>(
+    asked: impl Iterator<Item = K>,
+    stored: impl Iterator<Item = (K, V)>,
+) -> impl Iterator<Item = Option<V>> {
+    let stored: HashMap<K, V> = stored.collect();
+    asked.map(move |key| stored.get(&key).copied())
+}
+
 /// How many subjects one statement asks for.
 const MOST_AT_ONCE: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::hash::Hasher;
+
+    use super::*;
+
+    /// A key that counts with how many it is compared.
+    struct Counted<'c>(usize, &'c Cell<usize>);
+
+    impl PartialEq for Counted<'_> {
+        fn eq(&self, other: &Self) -> bool {
+            self.1.set(self.1.get() + 1);
+            self.0 == other.0
+        }
+    }
+
+    impl Eq for Counted<'_> {}
+
+    impl Hash for Counted<'_> {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_looked_through_once() {
+        for length in [1_000, 2_000, 4_000, 8_000] {
+            let count = Cell::new(0);
+            let key = |id| Counted(id, &count);
+            // The database answers in an order of its own, has some only, and is asked for one again and again.
+            let stored = (0..length).rev().filter(|id| id % 3 > 0).map(|id| (key(id), id));
+            let asked = (0..length).chain(std::iter::repeat_n(1, length));
+            let found: Vec<_> = in_order(asked.clone().map(key), stored).collect();
+            assert!(found.into_iter().eq(asked.map(|id| (id % 3 > 0).then_some(id))));
+            assert!(count.get() < 4 * length, "{} comparisons for {length}", count.get());
+        }
+    }
+}
