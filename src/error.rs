@@ -23,6 +23,8 @@ struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// Where in the document it is, for its sender.
+    pointer: Option<String>,
 }
 
 /// Who must act on an [`Error`], and on what.
@@ -117,13 +119,24 @@ impl Error {
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), source: None }))
+        Self(Box::new(Inner { kind, message: message.into(), source: None, pointer: None }))
     }
 
     #[must_use]
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// Points at where in the document it is: a JSON Pointer as the fragment of a URI (RFC 6901, section 6).
+    #[must_use]
+    pub(crate) fn with_pointer(mut self, pointer: Option<String>) -> Self {
+        self.0.pointer = pointer;
+        self
+    }
+
+    pub(crate) fn pointer(&self) -> Option<&str> {
+        self.0.pointer.as_deref()
     }
 
     /// Makes what is wrong with a value of the caller's a refusal of what somebody sent.
@@ -147,7 +160,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, message, source } = &*self.0;
+        let Inner { kind, message, source, pointer: _ } = &*self.0;
         f.debug_struct("Error").field("kind", kind).field("message", message).field("source", source).finish()
     }
 }

@@ -13,7 +13,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fieldseal::audit::AuditKind;
 use fieldseal::keys::{DataKey, KeyId, SecretKey};
 use fieldseal::layer::FieldBody;
-use fieldseal::{FieldCipher, FieldEncryptionLayer};
+use fieldseal::policy::{RecordBinding, Validation};
+use fieldseal::{Field, FieldCipher, FieldEncryptionLayer, Policy, Tag};
 use http::Request;
 use http::header::CONTENT_TYPE;
 use support::{
@@ -495,4 +496,55 @@ async fn a_refused_body_is_never_taken_for_the_next_request() {
     let mut stored = received.iter().filter(|seen| seen.uri.path() == "/customers");
     assert_eq!(stored.next().map(|seen| masked(seen.bytes())).as_deref(), Some(STORED_CUSTOMER));
     assert!(stored.next().is_none());
+}
+
+#[tokio::test]
+async fn a_value_against_the_rules_is_pointed_at_within_its_record() {
+    let name = Field::new("name", Tag::Name).path("$.people[*].name").validate(Validation::new().max_length(2));
+    let policy =
+        Policy::builder("customers").field(name).bind_records(RecordBinding::required("id").path("$.people[*]"));
+    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy.build().unwrap(), keys(7))).unwrap();
+    let server = Server::axum(layer, &Recorder::echoing()).await;
+    let reply = server.post(JSON, r#"{"people":[{"id":1,"name":"x"},{"id":2,"name":"Tan"}]}"#).await;
+    reply.refusal(422, "invalid");
+    assert_eq!(reply.problem().pointer.as_deref(), Some("#/people/1/name"));
+}
+
+/// Who sent it learns which of many values it is, and nothing of what anybody sent.
+#[tokio::test]
+async fn a_value_against_the_rules_is_pointed_at() {
+    let rules = || Validation::new().required().max_length(12);
+    let policy = Policy::builder("customers")
+        .field(Field::new("name", Tag::Name).validate(rules()))
+        .field(Field::new("note", Tag::Text).path("$['a/b~ \u{e9}\"'][*].note").validate(rules()));
+    let recorder = Recorder::echoing();
+    let layer = FieldEncryptionLayer::new(FieldCipher::new(policy.build().unwrap(), keys(7))).unwrap();
+    let server = Server::axum(layer, &recorder).await;
+    let (merge_patch, patch) = ("application/merge-patch+json", "application/json-patch+json");
+    let form = "application/x-www-form-urlencoded";
+    for (media_type, body, pointer) in [
+        (JSON, r#"{"name":""}"#, "#/name"),
+        (JSON, r#"{"name":null}"#, "#/name"),
+        (
+            JSON,
+            r#"{"all":[{"x":[1,{"name":"x"}]},{"name":"Tan Wei Ming"},{"x":[{},{"name":"Tan Wei Ming."}]}]}"#,
+            "#/all/2/x/1/name",
+        ),
+        (JSON, r#"{"name":"x","a/b~ \u00e9\"":[{"note":"x"},{"note":["x"]}]}"#, "#/a~1b~0%20%C3%A9%22/1/note"),
+        (JSON, r#"{"of":{"name":"x"},"x-y.z:$":{"name":""}}"#, "#/x-y.z:$/name"),
+        (JSON, r#"{"weiming.tan@example.sg":{"name":""}}"#, ""),
+        (JSON, r#"{"91234567":{"name":""}}"#, ""),
+        (JSON, "{}", ""),
+        (merge_patch, r#"{"name":""}"#, "#/name"),
+        (patch, r#"[{"op":"add","path":"/name","value":""}]"#, ""),
+        (NDJSON, "{\"name\":\"x\"}\n{\"name\":\"\"}\n", ""),
+        (form, "name=", ""),
+    ] {
+        let reply = server.post(media_type, body).await;
+        reply.refusal(422, "invalid");
+        assert_eq!(reply.problem().pointer.unwrap_or_default(), pointer, "{media_type}: {body}");
+        for value in ["Tan", "weiming", "9123"] {
+            assert!(!reply.text().contains(value), "{}", reply.text());
+        }
+    }
 }

@@ -40,30 +40,35 @@ async fn no_body_of_any_kind_and_no_query_holds_one() {
     let recorder = Recorder::echoing();
     let server = Server::axum(layer(Strict::refuse().except("$.hotline")), &recorder).await;
     let long = format!(r#"{{"list":[{}"#, r#"{"phone":"1","a":"rings twice"},"#.repeat(5000));
-    for (media_type, target, body, path) in [
-        (JSON, "/", r#"{"mail":"weiming.tan@example.sg"}"#.to_owned(), "$.mail"),
-        (JSON, "/", format!(r#"{long}{{"a":"call me at +65 9123 4567"}}]}}"#), "$.list[5000].a"),
-        ("application/vnd.api+json", "/", "[4111111111111111]".to_owned(), "$[0]"),
-        ("application/x-ndjson", "/", "{}\n{\"mail\":\"weiming.tan@example.sg\"}\n".to_owned(), "$.mail"),
-        ("application/merge-patch+json", "/", r#"{"mail":"weiming.tan@example.sg"}"#.to_owned(), "$.mail"),
+    let number = r#"{"6591234567":{"mail":"weiming.tan@example.sg"}}"#;
+    for (media_type, target, body, path, pointer) in [
+        (JSON, "/", r#"{"mail":"weiming.tan@example.sg"}"#.to_owned(), "$.mail", "#/mail"),
+        (JSON, "/", format!(r#"{long}{{"a":"call me at +65 9123 4567"}}]}}"#), "$.list[5000].a", "#/list/5000/a"),
+        (JSON, "/", r#"{"weiming.tan@example.sg":1}"#.to_owned(), "$.*", ""),
+        (JSON, "/", number.replace("65", "a65"), "$.*.mail", ""),
+        ("application/vnd.api+json", "/", "[4111111111111111]".to_owned(), "$[0]", "#/0"),
+        ("application/x-ndjson", "/", "{}\n{\"mail\":\"weiming.tan@example.sg\"}\n".to_owned(), "$.mail", ""),
+        ("application/merge-patch+json", "/", r#"{"mail":"weiming.tan@example.sg"}"#.to_owned(), "$.mail", "#/mail"),
         (
             "application/json-patch+json",
             "/",
             r#"[{"op":"add","path":"/mail","value":"weiming.tan@example.sg"}]"#.to_owned(),
             "$.mail",
+            "",
         ),
-        (FORM, "/", "phone=1&mail=weiming.tan%40example.sg".to_owned(), "$.mail"),
-        (FORM, "/", "phone=1&note=call+me+at+%2B65+9123+4567".to_owned(), "$.note"),
-        (FORM, "/", "weiming.tan%40example.sg=1".to_owned(), "$.*"),
-        (MULTIPART, "/", multipart(&[part("name=\"mail\"", "weiming.tan@example.sg")]), "$.mail"),
-        (MULTIPART, "/", multipart(&[photo(), part("name=\"card\"", "4111 1111 1111 1111")]), "$.card"),
-        (JSON, "/?q=weiming.tan%40example.sg", "{}".to_owned(), "$.q"),
-        (JSON, "/?page=1&q=%2B6591234567", "{}".to_owned(), "$.q"),
+        (FORM, "/", "phone=1&mail=weiming.tan%40example.sg".to_owned(), "$.mail", ""),
+        (FORM, "/", "phone=1&note=call+me+at+%2B65+9123+4567".to_owned(), "$.note", ""),
+        (FORM, "/", "weiming.tan%40example.sg=1".to_owned(), "$.*", ""),
+        (MULTIPART, "/", multipart(&[part("name=\"mail\"", "weiming.tan@example.sg")]), "$.mail", ""),
+        (MULTIPART, "/", multipart(&[photo(), part("name=\"card\"", "4111 1111 1111 1111")]), "$.card", ""),
+        (JSON, "/?q=weiming.tan%40example.sg", "{}".to_owned(), "$.q", ""),
+        (JSON, "/?page=1&q=%2B6591234567", "{}".to_owned(), "$.q", ""),
     ] {
         let request = server.request("POST", target).header("content-type", media_type).body(body.into()).unwrap();
         let reply = server.send(request).await;
         let detail = reply.refusal(422, "unprotected");
         assert!(detail.starts_with(&format!("`{path}` holds what looks like")), "{media_type} {target}: {detail}");
+        assert_eq!(reply.problem().pointer.unwrap_or_default(), pointer, "{media_type} {target}");
         for value in ["9123", "4567", "weiming", "4111"] {
             assert!(!reply.text().contains(value), "{}", reply.text());
         }

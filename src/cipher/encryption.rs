@@ -323,6 +323,10 @@ impl Visitor for Encryption<'_> {
         self.cipher.found_personal(what, path, count)
     }
 
+    fn mentions(&self, name: &str) -> bool {
+        self.policy().automaton().mentions(name.as_bytes())
+    }
+
     fn joins_parts(&self) -> bool {
         self.policy().compounds().len() > 0
     }

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 #[cfg(feature = "layer")]
 use super::field_cipher::FieldCipher;
 use crate::crypto::padding::LONGEST_VALUE;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::json::{Cut, Flow, Framing, Member, Sibling, Trail, Transformer, Visitor};
 use crate::policy::{FieldIndex, Policy};
 
@@ -133,7 +133,9 @@ impl<'c> Stream<'c> {
     fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>, longest_out: usize) -> Result<usize, Error> {
         self.direction.check_term()?;
         self.direction.end_prefix();
-        self.transformer.feed(self.policy.automaton(), &mut self.direction, chunk, out, longest_out)
+        let begins = self.transformer.begins();
+        let fed = self.transformer.feed(self.policy.automaton(), &mut self.direction, chunk, out, longest_out);
+        fed.map_err(|error| if begins { self.located(error, chunk) } else { error })
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -163,6 +165,40 @@ impl<'c> Stream<'c> {
         // Overwritten where it holds a part of a document that does not open as a whole.
         result.inspect_err(|_| out.zeroize())?;
         Ok(out)
+    }
+
+    /// Reads the `beginning` of a document once more, in which a value was refused, for where that stands.
+    #[cold]
+    fn located(&mut self, error: Error, beginning: &[u8]) -> Error {
+        let Direction::Encrypt(encryption) = &mut self.direction else { return error };
+        if error.kind() != ErrorKind::Validation || error.pointer().is_some() {
+            return error;
+        }
+        let automaton = self.policy.automaton();
+        let transformer = Transformer::new(automaton, Flow::Inward, Framing::Single, LONGEST_VALUE);
+        let mut transformer = transformer.with_trail(Some(Trail::new()));
+        let mut out = Zeroizing::new(Vec::with_capacity(beginning.len()));
+        match transformer.feed(automaton, &mut Check(encryption), beginning, &mut out, usize::MAX) {
+            Err(again) if again.to_string() == error.to_string() => again,
+            _ => error,
+        }
+    }
+}
+
+/// Looks at values alone, and writes none.
+struct Check<'e, 'c>(&'e mut Encryption<'c>);
+
+impl Visitor for Check<'_, '_> {
+    fn value(&mut self, field: FieldIndex, value: &[u8], _: &mut Vec<u8>) -> Result<(), Error> {
+        self.0.validated(field, value).map(drop)
+    }
+
+    fn too_long(&self, field: FieldIndex) -> Error {
+        self.0.too_long(field)
+    }
+
+    fn mentions(&self, name: &str) -> bool {
+        self.0.mentions(name)
     }
 }
 
@@ -252,6 +288,13 @@ impl Visitor for Direction<'_> {
         match self {
             Self::Encrypt(encryption) => encryption.found_personal(what, path, count),
             Self::Decrypt(_) => Ok(()),
+        }
+    }
+
+    fn mentions(&self, name: &str) -> bool {
+        match self {
+            Self::Encrypt(encryption) => encryption.mentions(name),
+            Self::Decrypt(_) => false,
         }
     }
 

@@ -7,6 +7,7 @@ mod blank;
 mod containers;
 #[cfg(feature = "layer")]
 mod in_order;
+mod located;
 mod members;
 mod name;
 mod number;

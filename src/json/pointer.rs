@@ -1,6 +1,7 @@
 //! JSON Pointer (RFC 6901), held against the paths of a policy.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use super::trail::Trail;
 use super::visitor::{Place, Visitor};
@@ -16,6 +17,21 @@ pub(super) enum Target {
     Within,
     /// Something untagged, below which tagged values can stand unless the state is dead.
     Untagged(State),
+}
+
+/// Goes on with a pointer in the fragment of a URI, to the member called `name` (RFC 6901, sections 3 and 6).
+pub(super) fn push(pointer: &mut String, name: &str) {
+    pointer.push('/');
+    for byte in name.bytes() {
+        match byte {
+            b'~' => pointer.push_str("~0"),
+            b'/' => pointer.push_str("~1"),
+            b'!' | b'$' | b'&'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' => pointer.push(char::from(byte)),
+            _ => {
+                let _ = write!(pointer, "%{byte:02X}");
+            }
+        }
+    }
 }
 
 /// Finds what `pointer` points at.
@@ -145,5 +161,34 @@ fn index(token: &str) -> Option<u32> {
         "-" => Some(u32::MAX),
         _ if is_number => Some(digits.parse().unwrap_or(u32::MAX)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The examples of RFC 6901, section 6, and what else a fragment may not hold (RFC 3986, section 3.5).
+    #[test]
+    fn a_pointer_is_written_as_the_fragment_of_a_uri() {
+        for (name, expected) in [
+            ("foo", "#/foo"),
+            ("", "#/"),
+            ("a/b", "#/a~1b"),
+            ("c%d", "#/c%25d"),
+            ("e^f", "#/e%5Ef"),
+            ("g|h", "#/g%7Ch"),
+            ("i\\j", "#/i%5Cj"),
+            ("k\"l", "#/k%22l"),
+            (" ", "#/%20"),
+            ("m~n", "#/m~0n"),
+            ("~1", "#/~01"),
+            ("\u{e9}#[]<>`{}\n", "#/%C3%A9%23%5B%5D%3C%3E%60%7B%7D%0A"),
+            ("-._!$&'()*+,;=:@?09AZaz", "#/-._!$&'()*+,;=:@?09AZaz"),
+        ] {
+            let mut pointer = "#".to_owned();
+            push(&mut pointer, name);
+            assert_eq!(pointer, expected);
+        }
     }
 }

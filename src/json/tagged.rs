@@ -37,11 +37,12 @@ impl Transformer {
             self.hold(field, visitor, rest)?;
             self.held.as_slice()
         };
-        if self.is_within_array(around) {
-            visitor.within_array(field, value, out)?;
+        let written = if self.is_within_array(around) {
+            visitor.within_array(field, value, out)
         } else {
-            visitor.value(field, value, out)?;
-        }
+            visitor.value(field, value, out)
+        };
+        written.map_err(|error| self.located(error, visitor))?;
         self.held.clear();
         Ok(())
     }

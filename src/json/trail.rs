@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::number::NumberState;
 use super::string::{self, Scan, StringState};
 use super::transformer::Transformer;
-use super::visitor::{Cut, Visitor};
+use super::visitor::{Cut, Framing, Visitor};
 use crate::error::Error;
 use crate::policy::{Automaton, Policy, State};
 use crate::secret::SecretBuffer;
@@ -17,7 +17,7 @@ use crate::secret::SecretBuffer;
 /// How much of a long string is looked at together with what comes next.
 const OVERLAP: usize = 512;
 /// Names of more bytes are not shown.
-const LONGEST_SHOWN: usize = 40;
+pub(super) const LONGEST_SHOWN: usize = 40;
 /// Names with more digits are not shown: they may be data.
 const MOST_DIGITS_SHOWN: usize = 4;
 /// What is found at more places of one document is counted for the last of these.
@@ -30,6 +30,8 @@ pub(crate) struct Trail {
     /// Selects where nobody looks.
     exceptions: Option<Arc<Automaton>>,
     refuses: bool,
+    /// Whether the root is all that was sent, so that what stands in it can be pointed at.
+    pub(super) is_whole: bool,
     /// The names on the way, one behind the other: within what turns out to be tagged, they may be personal.
     names: SecretBuffer,
     steps: Vec<Step>,
@@ -73,9 +75,15 @@ impl Trail {
     /// Begins at the root of a document; nothing where the policy looks for nothing.
     pub(crate) fn of(policy: &Policy) -> Option<Self> {
         let refuses = policy.strict()?.refuses();
-        Some(Self {
-            exceptions: policy.exceptions().map(Arc::clone),
-            refuses,
+        Some(Self { exceptions: policy.exceptions().map(Arc::clone), refuses, ..Self::new() })
+    }
+
+    /// Begins at the root of a document, for who only asks where something stands.
+    pub(crate) fn new() -> Self {
+        Self {
+            exceptions: None,
+            refuses: false,
+            is_whole: false,
             names: SecretBuffer::with_capacity(256),
             steps: Vec::with_capacity(16),
             spelled: SecretBuffer::default(),
@@ -84,7 +92,7 @@ impl Trail {
             is_cut_before: false,
             number: SecretBuffer::default(),
             found: Vec::new(),
-        })
+        }
     }
 
     pub(super) fn open(&mut self) {
@@ -225,7 +233,8 @@ impl Trail {
 
     fn tell(&mut self, what: &'static str, part: Part, visitor: &impl Visitor) -> Result<(), Error> {
         if self.refuses {
-            return visitor.found_personal(what, &self.path(part, true), 1);
+            let told = visitor.found_personal(what, &self.path(part, true), 1);
+            return told.map_err(|error| if part == Part::Value { self.located(error, visitor) } else { error });
         }
         let path = self.path(part, false);
         let is_full = self.found.len() == MOST_PLACES;
@@ -242,17 +251,24 @@ impl Trail {
         self.found.drain(..).try_for_each(|Found { path, what, count }| visitor.found_personal(what, &path, count))
     }
 
+    /// Returns the index of each step, or its name, of which a long one is cut.
+    pub(super) fn steps(&self) -> impl ExactSizeIterator<Item = (Option<u32>, &[u8])> {
+        self.steps.iter().enumerate().map(|(place, step)| {
+            let end = self.steps.get(place + 1).map_or(self.names.len(), |next| next.name);
+            (step.index, &self.names.as_slice()[step.name..end])
+        })
+    }
+
     /// Writes the way in the syntax of RFC 9535. A name that may be data is a wildcard.
     fn path(&self, part: Part, has_indexes: bool) -> String {
         let mut path = "$".to_owned();
-        for (place, step) in self.steps.iter().enumerate() {
+        for (place, (index, name)) in self.steps().enumerate() {
             let is_last = place + 1 == self.steps.len();
-            if let Some(index) = step.index {
+            if let Some(index) = index {
                 let _ = if has_indexes { write!(path, "[{index}]") } else { path.write_str("[*]") };
                 continue;
             }
-            let end = self.steps.get(place + 1).map_or(self.names.len(), |next| next.name);
-            match shown(&self.names.as_slice()[step.name..end]) {
+            match shown(name) {
                 Some(name) if !(is_last && part == Part::Name) => {
                     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
                     let _ = if is_plain { write!(path, ".{name}") } else { write!(path, "['{name}']") };
@@ -265,7 +281,7 @@ impl Trail {
 }
 
 /// Returns a name as it may be told to others: one that a program has for a member.
-fn shown(name: &[u8]) -> Option<&str> {
+pub(super) fn shown(name: &[u8]) -> Option<&str> {
     let name = str::from_utf8(name).ok()?;
     let is_begin = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'$');
     let is_rest = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:$".contains(&byte);
@@ -280,7 +296,8 @@ fn shown(name: &[u8]) -> Option<&str> {
 impl Transformer {
     /// Looks for personal data where nothing is tagged, along `trail`.
     pub(crate) fn with_trail(mut self, trail: Option<Trail>) -> Self {
-        self.trail = trail.map(Box::new);
+        let is_whole = self.framing == Framing::Single;
+        self.trail = trail.map(|trail| Box::new(Trail { is_whole, ..trail }));
         self
     }
 

@@ -63,6 +63,12 @@ pub(crate) trait Visitor {
         Ok(())
     }
 
+    /// Whether the policy has `name` in one of its paths, so that it is no data.
+    fn mentions(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
     /// Whether members are made from several others, and written at the end of the object that holds them.
     fn joins_parts(&self) -> bool {
         false

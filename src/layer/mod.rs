@@ -225,6 +225,24 @@
 //! | 502 | `service` | the service's response cannot be looked into |
 //! | 503 | `keys_unavailable` | a key is missing, or all of a tenant, the keyring was not read for longer than its lease, or a request took longer than its timing allows; with `Retry-After` |
 //!
+//! Where a value that is `invalid` or `unprotected` stands in a JSON document or a merge patch, and it is known where, a
+//! member `errors` points at it, as in the example of RFC 9457: a list of one object with the `detail` and a `pointer`,
+//! which is a JSON Pointer as the fragment of a URI (RFC 6901, section 6).
+//!
+//! ```json
+//! {
+//!   "title": "Unprocessable Entity",
+//!   "status": 422,
+//!   "detail": "the value of `phone` is missing",
+//!   "code": "invalid",
+//!   "errors": [{"detail": "the value of `phone` is missing", "pointer": "#/contacts/2/phone"}]
+//! }
+//! ```
+//!
+//! There is none for a member that is not there, and none behind a member's name that the policy does not mention and that
+//! may be data: an address of email, say, or a number. An `invalid` value is pointed at in the first piece of a body that comes,
+//! which is all of a short one; behind that where the policy is strict, and names are followed anyway.
+//!
 //! From 500 on the body says nothing more; the reason goes to `tracing` under the target `fieldseal`. Around a client
 //! every refusal is [`ClientError::Protection`] with the [`Error`](crate::Error) in it:
 //!

@@ -16,6 +16,16 @@ struct Problem<'a> {
     status: u16,
     detail: &'a str,
     code: &'a str,
+    /// Where in the request's document it is, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<[Place<'a>; 1]>,
+}
+
+/// As in the example of RFC 9457, section 3.
+#[derive(Serialize)]
+struct Place<'a> {
+    detail: &'a str,
+    pointer: &'a str,
 }
 
 /// Makes the answer to a request that failed with `error`, and tells the operator.
@@ -38,8 +48,9 @@ pub(super) fn response(error: &Error) -> Response<Bytes> {
         tracing::debug!(target: "fieldseal", kind = ?error.kind(), %error, "a request was refused");
     }
     let title = status.canonical_reason().unwrap_or_default();
-    let problem = Problem { title, status: status.as_u16(), detail, code };
-    let body = serde_json::to_vec(&problem).expect("four strings and a number are always JSON");
+    let errors = error.pointer().map(|pointer| [Place { detail, pointer }]);
+    let problem = Problem { title, status: status.as_u16(), detail, code, errors };
+    let body = serde_json::to_vec(&problem).expect("strings and a number are always JSON");
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let length = response.body().len().into();

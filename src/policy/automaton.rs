@@ -215,6 +215,11 @@ impl Automaton {
         self.mentioned
     }
 
+    /// Whether a path mentions `name`.
+    pub(crate) fn mentions(&self, name: &[u8]) -> bool {
+        self.name_symbol(name) != 0
+    }
+
     /// The length of the longest name that a path mentions, in bytes.
     pub(crate) fn longest_name(&self) -> usize {
         self.names_by_length.len() - 1

@@ -370,6 +370,8 @@ pub(crate) struct Problem {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) detail: String,
+    /// What `errors` points at.
+    pub(crate) pointer: Option<String>,
 }
 
 impl Reply {
@@ -391,12 +393,18 @@ impl Reply {
         assert_eq!(self.headers.get(CACHE_CONTROL).unwrap(), "no-store");
         assert!(CANARIES.iter().all(|canary| !text.contains(canary)), "{text}");
         let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).unwrap();
-        assert_eq!(members.len(), 4, "{text}");
+        let errors = members.get("errors");
+        assert_eq!(members.len(), 4 + usize::from(errors.is_some()), "{text}");
+        let pointer = errors.map(|errors| {
+            let pointer = errors[0]["pointer"].as_str().unwrap();
+            assert_eq!(*errors, serde_json::json!([{ "detail": members["detail"], "pointer": pointer }]));
+            pointer.to_owned()
+        });
         assert_eq!(members["title"], self.status.canonical_reason().unwrap());
         assert_eq!(members["status"], self.status.as_u16());
         let text = |name: &str| members[name].as_str().unwrap().to_owned();
         assert!(!text("detail").is_empty());
-        Problem { status: self.status.as_u16(), code: text("code"), detail: text("detail") }
+        Problem { status: self.status.as_u16(), code: text("code"), detail: text("detail"), pointer }
     }
 
     /// Checks that this is the layer's own answer with this status and code, and returns its detail.

@@ -50,8 +50,9 @@ pub(super) fn encrypt(cipher: &FieldCipher, is_change: bool, sent: &[Sent]) -> R
     write_document(&members, sent, &mut document);
     let mut stream = if is_change { cipher.partial_encryptor() } else { cipher.json_encryptor() };
     let mut stored = SecretBuffer::with_capacity(stream.room_for(document.len()));
-    stream.feed(document.as_slice(), stored.as_mut_vec())?;
-    stream.finish(stored.as_mut_vec())?;
+    let fed = stream.feed(document.as_slice(), stored.as_mut_vec());
+    // No such document was sent, in which something could be pointed at.
+    fed.and_then(|()| stream.finish(stored.as_mut_vec())).map_err(|error| error.with_pointer(None))?;
 
     let mut written = Stored { values: sent.iter().map(|_| None).collect(), added: Vec::new() };
     let mut members = members.iter().peekable();

@@ -46,6 +46,11 @@ impl Held {
 
     /// Writes what it becomes.
     pub(in super::super) fn encrypt(&self, limits: Limits, out: &mut SecretBuffer) -> Result<(), Error> {
+        // What is at fault stands in a document that is made of it, or that it changes.
+        self.write(limits, out).map_err(|error| error.with_pointer(None))
+    }
+
+    fn write(&self, limits: Limits, out: &mut SecretBuffer) -> Result<(), Error> {
         let Self { cipher, kind, body } = self;
         match kind {
             HeldKind::JsonPatch => {
