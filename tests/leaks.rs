@@ -678,7 +678,7 @@ async fn use_forms_and_lookups(cipher: &FieldCipher, values: &Values) {
     }
     for line in ["GET /?name=%41$", "GET /?name=%41$+b;c=d", "GET /?a=%41&email=%zz&email=%41$", "GET //by-email/%41$"]
     {
-        let line = values.within("target, encoded and refused", &line);
+        let line = values.within("target, encoded and refused", line);
         exchange(layer(), str::from_utf8(&line).unwrap(), JSON, b"", 9, Answer::Refused).await;
     }
 
