@@ -103,6 +103,12 @@ async fn a_column_of_indexes_follows_the_column_of_its_values() {
 }
 
 #[tokio::test]
+async fn a_value_that_does_not_fit_is_named_and_left_where_that_is_asked_for() {
+    let database = TestDatabase::sqlite().await;
+    table_indexes::a_value_that_does_not_fit_is_named_and_left_where_that_is_asked_for(database).await;
+}
+
+#[tokio::test]
 async fn a_column_of_indexes_follows_the_columns_of_its_parts() {
     table_indexes::a_column_of_indexes_follows_the_columns_of_its_parts(TestDatabase::sqlite().await).await;
 }
