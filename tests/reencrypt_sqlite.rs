@@ -103,9 +103,8 @@ async fn a_column_of_indexes_follows_the_column_of_its_values() {
 }
 
 #[tokio::test]
-async fn a_value_that_does_not_fit_is_named_and_left_where_that_is_asked_for() {
-    let database = TestDatabase::sqlite().await;
-    table_indexes::a_value_that_does_not_fit_is_named_and_left_where_that_is_asked_for(database).await;
+async fn a_value_that_does_not_fit_is_named_by_its_column() {
+    table_indexes::a_value_that_does_not_fit_is_named_by_its_column(TestDatabase::sqlite().await).await;
 }
 
 #[tokio::test]

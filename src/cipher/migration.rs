@@ -121,11 +121,6 @@ impl Migration {
         mem::take(&mut self.findings)
     }
 
-    /// Ends with a row that is left as it is, and returns what was found in it.
-    pub(crate) fn give_up_row(self) -> Vec<(FieldIndex, Finding)> {
-        self.findings
-    }
-
     /// Moves the value of a column that holds `field` alone. Returns what takes its place, or nothing where it stays.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::database::{Claim, Database, Lease, Shape, Statements, Step};
 use super::job_name::job_name;
-use super::plan::{Encrypted, Plan, Prepared};
+use super::plan::{Plan, Prepared};
 use super::report::{Progress, Report, Scan};
 use super::row::RowKey;
 use super::table::EncryptedTable;
@@ -89,7 +89,7 @@ impl Job {
 
     fn new(table: EncryptedTable, direction: Direction) -> Self {
         Self {
-            plan: Plan { table, direction, batch: 500, skips_unfit: false },
+            plan: Plan { table, direction, batch: 500 },
             range: 20_000,
             lease: Duration::from_secs(60),
             worker: None,
@@ -136,16 +136,6 @@ impl Job {
         self
     }
 
-    /// Leaves a row as it is where a value in it does not fit: it has no normal form for its blind index, is too long, or
-    /// is no text. Unless set, the job stops there, with the row and the column. What was left is in
-    /// [`Report::skipped`](super::Report::skipped): plaintext stays plaintext there, and a token stays under its key, until
-    /// somebody mends it.
-    #[must_use]
-    pub fn skip_unfit(mut self) -> Self {
-        self.plan.skips_unfit = true;
-        self
-    }
-
     /// Writes nothing, and counts what would be done.
     #[must_use]
     pub fn dry_run(mut self) -> Self {
@@ -179,7 +169,7 @@ impl Job {
     async fn run_on(mut self, database: &(impl Statements + Clone + Send + 'static)) -> Result<Report, Error> {
         let shape = Arc::new(database.look_at(&self.plan.table).await?);
         let rows_in_table = if self.watch.is_some() { database.count(&shape).await? } else { 0 };
-        let report = Report { found: Scan::begin(), moved: 0, contended: 0, skipped: 0, skipped_places: Vec::new() };
+        let report = Report { found: Scan::begin(), moved: 0, contended: 0 };
         let mut work = Work { report, rows_in_table, started: Instant::now() };
         if self.is_dry {
             self.rehearse(database, &shape, &mut work).await?;
@@ -234,14 +224,13 @@ impl Job {
                 }))
             });
             let step = Step { at, moved: 0, is_done };
-            let Some(written) = self.plan.write(database, shape, &lease, batch, step).await? else {
+            let Some((moved, contended)) = self.plan.write(database, shape, &lease, batch, step).await? else {
                 // The lease ran out, and somebody else goes on from the last batch that was accounted for.
                 return Ok(true);
             };
             work.report.found.add(found);
-            work.report.moved += written.moved;
-            work.report.contended += written.contended;
-            work.report.skip(written.skipped);
+            work.report.moved += moved;
+            work.report.contended += contended;
             if !self.tell(work, false) {
                 return Ok(false);
             }
@@ -257,9 +246,8 @@ impl Job {
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last.key.clone());
             let mut found = Scan::begin();
-            let Encrypted { changes, skipped, .. } = self.plan.change(rows, Some(&mut found))?;
+            let changes = self.plan.change(rows, Some(&mut found))?.changes;
             work.report.moved += u64::try_from(changes.len()).unwrap_or(u64::MAX);
-            work.report.skip(skipped);
             let pause = self.pause(work, found.rows());
             work.report.found.add(found);
             if !self.tell(work, false) {

@@ -1,9 +1,7 @@
 //! What a job does to a batch of rows.
 
-use std::mem;
-
 use super::database::{Batch, Lease, Shape, Statements, Step};
-use super::report::{Place, Scan};
+use super::report::Scan;
 use super::row::{Cell, Change, KeyPart, Row, RowKey, shown};
 use super::table::{Content, EncryptedTable};
 use crate::cipher::{CellValue, Direction, FieldCipher, Finding, IndexCell, Migration};
@@ -19,8 +17,6 @@ pub(super) struct Plan {
     pub(super) table: EncryptedTable,
     pub(super) direction: Direction,
     pub(super) batch: u32,
-    /// Whether a row with a value that does not fit is left as it is.
-    pub(super) skips_unfit: bool,
 }
 
 impl Plan {
@@ -40,7 +36,8 @@ impl Plan {
         Ok(Prepared { batch, found, at, is_done })
     }
 
-    /// Writes a batch in one transaction, and returns what became of it, or nothing where the lease was lost.
+    /// Writes a batch in one transaction, and returns how many rows were moved and how many could not be, or nothing
+    /// where the lease was lost.
     ///
     /// # Errors
     ///
@@ -53,17 +50,15 @@ impl Plan {
         lease: &Lease,
         mut encrypted: Encrypted,
         mut step: Step,
-    ) -> Result<Option<Written>, Error> {
+    ) -> Result<Option<(u64, u64)>, Error> {
         let mut batch = database.batch().await?;
-        let (mut missed, mut skipped) = (Vec::new(), Vec::new());
+        let mut missed = Vec::new();
         let mut terms = Vec::new();
         for _ in 0..ATTEMPTS {
             if encrypted.is_stale(&self.table.cipher) {
-                skipped.append(&mut encrypted.skipped);
                 let rows = encrypted.changes.into_iter().map(|change| change.old).collect();
                 encrypted = self.change(rows, None)?;
             }
-            skipped.append(&mut encrypted.skipped);
             terms.extend(encrypted.key.map(|(_, term)| term));
             missed = batch.write(shape, &encrypted.changes).await?;
             step.moved += u64::try_from(encrypted.changes.len() - missed.len()).unwrap_or(u64::MAX);
@@ -74,7 +69,6 @@ impl Plan {
             let again = batch.read_again(shape, &missed).await?;
             encrypted = self.change(again, None)?;
         }
-        skipped.append(&mut encrypted.skipped);
         if !batch.account(lease, &step).await? {
             return Ok(None);
         }
@@ -87,29 +81,44 @@ impl Plan {
             return Err(Error::new(ErrorKind::KeyUnavailable, message));
         }
         batch.commit().await?;
-        let contended = u64::try_from(missed.len()).unwrap_or(u64::MAX);
-        Ok(Some(Written { moved: step.moved, contended, skipped }))
+        Ok(Some((step.moved, u64::try_from(missed.len()).unwrap_or(u64::MAX))))
     }
 
     /// Returns the rows that have to change. What is found in them is added to `found`.
     pub(super) fn change(&self, rows: Vec<Row>, mut found: Option<&mut Scan>) -> Result<Encrypted, Error> {
         // A new one for each batch, so that no batch encrypts with keys older than their lease.
         let mut migration = Migration::new(&self.table.cipher, self.direction)?;
-        let key = migration.key();
-        let (mut changes, mut skipped) = (Vec::new(), Vec::new());
+        let mut changes = Vec::new();
         for row in rows {
-            let mut unread = Vec::new();
-            let (new, findings) = match self.change_row(&mut migration, &row, &mut unread) {
-                Ok(new) => (new, migration.end_row()),
-                Err(Fault { at: Some(at), error }) if self.skips_unfit && is_unfit(&error) => {
-                    skipped.push(Place { key: shown(&row.key), field: self.place(at).join(",") });
-                    // What it knows of the row is not whole.
-                    let fresh = Migration::new(&self.table.cipher, self.direction)?;
-                    (None, mem::replace(&mut migration, fresh).give_up_row())
+            let (mut new, mut unread) = (None, Vec::new());
+            if self.table.cipher.policy().record_binding().is_some() {
+                migration.begin_row(&self.record_id(&row.key)?);
+            }
+            let mut values = Vec::new();
+            for (index, column) in self.table.columns.iter().enumerate() {
+                let cell = &row.cells[index];
+                let told = |error| self.in_row(&row, index, error);
+                values.push(CellValue::Null);
+                if let Some(made) = self.index_cell(&migration, column.content, &values, cell) {
+                    let made = match made.map_err(told)? {
+                        IndexCell::Stays => continue,
+                        IndexCell::Empty => Cell::Null,
+                        IndexCell::Holds(made) => Cell::Text(made.into()),
+                    };
+                    new.get_or_insert_with(|| row.cells.clone())[index] = made;
+                    continue;
                 }
-                Err(Fault { at: Some(at), error }) => return Err(self.in_row(&row, at, error)),
-                Err(Fault { at: None, error }) => return Err(error),
-            };
+                let Some(bytes) = cell.as_bytes() else { continue };
+                let is_binary = matches!(cell, Cell::Binary(_));
+                let moved = column.moved(&mut migration, bytes, is_binary, &mut unread);
+                values[index] = migration.take_value();
+                if let Some(moved) = moved.map_err(told)? {
+                    let new = new.get_or_insert_with(|| row.cells.clone());
+                    let not_text = || self.table.fault("holds what decrypts to no text");
+                    new[index] = cell.with(moved).ok_or_else(not_text)?;
+                }
+            }
+            let findings = migration.end_row();
             if let Some(found) = &mut found {
                 found.count_row();
                 for (field, finding) in findings {
@@ -121,45 +130,7 @@ impl Plan {
             }
             changes.extend(new.map(|new| Change { old: row, new }));
         }
-        Ok(Encrypted { changes, skipped, key })
-    }
-
-    /// Returns what takes the place of the cells of a row; nothing where they stay.
-    fn change_row<'p>(
-        &'p self,
-        migration: &mut Migration,
-        row: &Row,
-        unread: &mut Vec<&'p str>,
-    ) -> Result<Option<Vec<Cell>>, Fault> {
-        let whole = |error| Fault { at: None, error };
-        if self.table.cipher.policy().record_binding().is_some() {
-            migration.begin_row(&self.record_id(&row.key).map_err(whole)?);
-        }
-        let (mut new, mut values) = (None, Vec::new());
-        for (at, column) in self.table.columns.iter().enumerate() {
-            let cell = &row.cells[at];
-            let told = |error| Fault { at: Some(at), error };
-            values.push(CellValue::Null);
-            if let Some(made) = self.index_cell(migration, column.content, &values, cell) {
-                let made = match made.map_err(told)? {
-                    IndexCell::Stays => continue,
-                    IndexCell::Empty => Cell::Null,
-                    IndexCell::Holds(made) => Cell::Text(made.into()),
-                };
-                new.get_or_insert_with(|| row.cells.clone())[at] = made;
-                continue;
-            }
-            let Some(bytes) = cell.as_bytes() else { continue };
-            let is_binary = matches!(cell, Cell::Binary(_));
-            let moved = column.moved(migration, bytes, is_binary, unread);
-            values[at] = migration.take_value();
-            if let Some(moved) = moved.map_err(told)? {
-                let new = new.get_or_insert_with(|| row.cells.clone());
-                let not_text = || whole(self.table.fault("holds what decrypts to no text"));
-                new[at] = cell.with(moved).ok_or_else(not_text)?;
-            }
-        }
-        Ok(new)
+        Ok(Encrypted { changes, key: migration.key() })
     }
 
     /// What becomes of the cell of a column that holds indexes; nothing for any other column.
@@ -214,25 +185,6 @@ impl Plan {
     }
 }
 
-/// Why a row cannot be changed, and the number of the column that is at fault.
-struct Fault {
-    at: Option<usize>,
-    error: Error,
-}
-
-/// Whether it is the value that is at fault, and would be the next time.
-fn is_unfit(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::TooLarge | ErrorKind::Refused)
-}
-
-/// What became of a batch.
-pub(super) struct Written {
-    pub(super) moved: u64,
-    /// How many rows others changed again and again.
-    pub(super) contended: u64,
-    pub(super) skipped: Vec<Place>,
-}
-
 /// A batch that waits to be written.
 pub(super) struct Prepared {
     pub(super) batch: Encrypted,
@@ -245,9 +197,7 @@ pub(super) struct Prepared {
 /// Rows that have to change, and what they were encrypted with.
 pub(super) struct Encrypted {
     pub(super) changes: Vec<Change>,
-    /// Rows that are left as they are.
-    pub(super) skipped: Vec<Place>,
-    /// The first key that was taken, and for how long it may be used. None where nothing is encrypted.
+    /// The key, and for how long it may be used. None where nothing is encrypted.
     key: Option<(KeyId, Term)>,
 }
 

@@ -28,7 +28,7 @@ pub struct Scan {
 pub struct Place {
     /// The parts of the primary key with commas between them.
     pub key: String,
-    /// The field of the policy, or the column where a document cannot be read or a value does not fit.
+    /// The field of the policy, or the column where a document cannot be read.
     pub field: String,
 }
 
@@ -220,8 +220,6 @@ pub struct Report {
     pub(super) found: Scan,
     pub(super) moved: u64,
     pub(super) contended: u64,
-    pub(super) skipped: u64,
-    pub(super) skipped_places: Vec<Place>,
 }
 
 impl Report {
@@ -236,25 +234,6 @@ impl Report {
     #[must_use]
     pub fn contended(&self) -> u64 {
         self.contended
-    }
-
-    /// Returns how many rows it left as they are, since a value in them does not fit: see
-    /// [`Job::skip_unfit`](super::Job::skip_unfit).
-    #[must_use]
-    pub fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
-    /// Returns where the first hundred of these are, each with the column of the value.
-    #[must_use]
-    pub fn skipped_places(&self) -> &[Place] {
-        &self.skipped_places
-    }
-
-    pub(super) fn skip(&mut self, places: Vec<Place>) {
-        self.skipped += u64::try_from(places.len()).unwrap_or(u64::MAX);
-        self.skipped_places.extend(places);
-        self.skipped_places.truncate(PLACES_NAMED);
     }
 
     /// Returns what it found in its rows, before it changed them.

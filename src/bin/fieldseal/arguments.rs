@@ -294,10 +294,6 @@ pub(crate) struct ReencryptArguments {
     /// Writes nothing, and counts what would be done.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Leaves a row as it is where a value in it does not fit, such as one without a normal form for its index, instead of
-    /// stopping there. Such rows are listed, and the exit code is 1.
-    #[arg(long)]
-    pub(crate) skip_unfit: bool,
     /// How many rows a transaction takes.
     #[arg(long, default_value = "500", value_parser = value_parser!(u32).range(1..=5000))]
     pub(crate) batch: u32,

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, IsTerminal as _};
 use std::time::Duration;
 
 use fieldseal::keys::{KeyEntry, KeyState};
-use fieldseal::reencrypt::{Database, EncryptedTable, Job, Place, Scan};
+use fieldseal::reencrypt::{Database, EncryptedTable, Job, Scan};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -52,17 +52,8 @@ pub(crate) async fn scan(arguments: ScanArguments, output: &Output) -> Result<()
 }
 
 pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) -> Result<(), Failure> {
-    let ReencryptArguments {
-        table: location,
-        encrypt_plaintext,
-        dangerous_decrypt,
-        dry_run,
-        skip_unfit,
-        batch,
-        rate,
-        worker,
-        yes,
-    } = arguments;
+    let ReencryptArguments { table: location, encrypt_plaintext, dangerous_decrypt, dry_run, batch, rate, worker, yes } =
+        arguments;
     let (table, database) = (location.table(encrypt_plaintext).await?, location.database().await?);
     warn_of_fields_left_out(&table, output);
     let mut job = if dangerous_decrypt {
@@ -82,9 +73,6 @@ pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) ->
     job = worker.into_iter().fold(job, Job::worker);
     if dry_run {
         job = job.dry_run();
-    }
-    if skip_unfit {
-        job = job.skip_unfit();
     }
     let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{spinner} {bar:30} {pos} of {len} rows, {msg}");
@@ -111,29 +99,10 @@ pub(crate) async fn reencrypt(arguments: ReencryptArguments, output: &Output) ->
         if dry_run { "would be " } else { "" },
         report.contended()
     ));
-    for place in report.skipped_places() {
-        output.say(&format!(
-            "left as it is: row {}, column `{}` holds a value that does not fit",
-            place.key, place.field
-        ));
-    }
-    if report.skipped() > 0 {
-        output.say(&format!("{} rows left as they are: mend their values, and run it again", report.skipped()));
-    }
     let scan = if dry_run { report.found().clone() } else { table.scan(database).await? };
-    let json = json!({
-        "moved": report.moved(),
-        "contended": report.contended(),
-        "skipped": report.skipped(),
-        "skipped_places": places_json(report.skipped_places(), "column"),
-        "dry_run": dry_run,
-        "scan": scan_json(&table, &scan),
-    });
+    let json = json!({"moved": report.moved(), "contended": report.contended(), "dry_run": dry_run, "scan": scan_json(&table, &scan)});
     output.data(&scan.to_string(), &json)?;
     tell_reasons(&location, &scan, output).await?;
-    if report.skipped() > 0 {
-        return Err(Failure::Found);
-    }
     if dry_run || dangerous_decrypt { Ok(()) } else { is_clean(&scan) }
 }
 
@@ -176,7 +145,9 @@ fn scan_json(table: &EncryptedTable, scan: &Scan) -> Value {
         .map(|(field, key, count)| json!({"field": field, "key": key.to_string(), "count": count}))
         .collect();
     let plaintexts: Vec<_> = scan.plaintexts().map(|(field, count)| json!({"field": field, "count": count})).collect();
-    let places = |places| places_json(places, "field");
+    let places = |places: &[fieldseal::reencrypt::Place]| {
+        places.iter().map(|place| json!({"row": place.key, "field": place.field})).collect::<Vec<_>>()
+    };
     json!({
         "rows": scan.rows(),
         "fields_left_out": table.fields_left_out(),
@@ -191,11 +162,6 @@ fn scan_json(table: &EncryptedTable, scan: &Scan) -> Value {
         "unreadable_without_key": scan.unreadable_without_key(),
         "unreadable_places": places(scan.unreadable_places()),
     })
-}
-
-/// The second part of each is called `part`.
-fn places_json(places: &[Place], part: &str) -> Value {
-    places.iter().map(|place| json!({"row": place.key, part: place.field})).collect()
 }
 
 impl TableArguments {
