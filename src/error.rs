@@ -135,6 +135,7 @@ impl Error {
         self
     }
 
+    #[cfg(feature = "layer")]
     pub(crate) fn pointer(&self) -> Option<&str> {
         self.0.pointer.as_deref()
     }

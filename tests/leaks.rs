@@ -38,7 +38,7 @@ use tower::{Layer, Service, ServiceExt};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Each way in which the child uses a value, and how long that is.
-const WAYS: [(&str, usize); 44] = [
+const WAYS: [(&str, usize); 45] = [
     ("value, short", 24),
     ("value, long", 700),
     ("value, very long", 70_000),
@@ -75,6 +75,7 @@ const WAYS: [(&str, usize); 44] = [
     ("target, encoded", 40),
     ("target, encoded, for two fields", 40),
     ("target, encoded and long", 140),
+    ("target, encoded, with more behind it", 140),
     ("target, encoded and refused", 40),
     ("path, encoded", 40),
     ("form that is searched by, encoded", 40),
@@ -664,6 +665,8 @@ async fn use_forms_and_lookups(cipher: &FieldCipher, values: &Values) {
     exchange(layer(), "POST /search", JSON, &body, 9, none()).await;
     let body = values.within("form that is searched by, encoded", "email=%41$+b&a=%41");
     exchange(layer(), "POST /search", form, &body, 9, none()).await;
+    let more_behind = format!("GET /?email=%41$&a={}", "b&c=".repeat(60));
+    let more_behind = more_behind.as_str();
     for (label, line) in [
         ("target", "GET /?email=$"),
         ("target, encoded", "GET /?email=%41$"),
@@ -671,6 +674,7 @@ async fn use_forms_and_lookups(cipher: &FieldCipher, values: &Values) {
         ("target, encoded", "GET /?a=%41$+b"),
         ("target, encoded, for two fields", "GET /?street=%41$&town=%42"),
         ("target, encoded and long", "GET /?email=%41$"),
+        ("target, encoded, with more behind it", more_behind),
         ("path, encoded", "GET /by-email/%41$"),
     ] {
         let line = values.within(label, line);

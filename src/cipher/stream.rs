@@ -3,14 +3,18 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
+#[cfg(feature = "layer")]
+use zeroize::Zeroizing;
 
 use super::decryption::Decryption;
 use super::encryption::Encryption;
 #[cfg(feature = "layer")]
 use super::field_cipher::FieldCipher;
 use crate::crypto::padding::LONGEST_VALUE;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+#[cfg(feature = "layer")]
+use crate::error::ErrorKind;
 use crate::json::{Cut, Flow, Framing, Member, Sibling, Trail, Transformer, Visitor};
 use crate::policy::{FieldIndex, Policy};
 
@@ -64,10 +68,13 @@ impl JsonStream {
     }
 
     /// The same, but stops where `out` is longer than `longest_out` after a tagged value: short values become tokens
-    /// that are many times as long. Returns how much of the chunk was taken.
+    /// that are many times as long. Returns how much of the chunk was taken. Where a value in the first chunk is refused, the
+    /// error points at it.
     #[cfg(feature = "layer")]
     pub(crate) fn feed_some(&mut self, chunk: &[u8], out: &mut Vec<u8>, longest_out: usize) -> Result<usize, Error> {
-        self.0.feed(chunk, out, longest_out)
+        let begins = self.0.transformer.begins();
+        let fed = self.0.feed(chunk, out, longest_out);
+        fed.map_err(|error| if begins { self.0.located(error, chunk) } else { error })
     }
 
     /// Ends the input.
@@ -133,9 +140,7 @@ impl<'c> Stream<'c> {
     fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>, longest_out: usize) -> Result<usize, Error> {
         self.direction.check_term()?;
         self.direction.end_prefix();
-        let begins = self.transformer.begins();
-        let fed = self.transformer.feed(self.policy.automaton(), &mut self.direction, chunk, out, longest_out);
-        fed.map_err(|error| if begins { self.located(error, chunk) } else { error })
+        self.transformer.feed(self.policy.automaton(), &mut self.direction, chunk, out, longest_out)
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -168,6 +173,7 @@ impl<'c> Stream<'c> {
     }
 
     /// Reads the `beginning` of a document once more, in which a value was refused, for where that stands.
+    #[cfg(feature = "layer")]
     #[cold]
     fn located(&mut self, error: Error, beginning: &[u8]) -> Error {
         let Direction::Encrypt(encryption) = &mut self.direction else { return error };
@@ -186,8 +192,10 @@ impl<'c> Stream<'c> {
 }
 
 /// Looks at values alone, and writes none.
+#[cfg(feature = "layer")]
 struct Check<'e, 'c>(&'e mut Encryption<'c>);
 
+#[cfg(feature = "layer")]
 impl Visitor for Check<'_, '_> {
     fn value(&mut self, field: FieldIndex, value: &[u8], _: &mut Vec<u8>) -> Result<(), Error> {
         self.0.validated(field, value).map(drop)

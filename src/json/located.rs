@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::pointer;
 use super::trail::{LONGEST_SHOWN, Trail, shown};
 use super::transformer::Transformer;
-use super::visitor::{Framing, Visitor};
+use super::visitor::Visitor;
 use crate::error::{Error, ErrorKind};
 
 impl Trail {
@@ -41,7 +41,8 @@ impl Transformer {
     }
 
     /// Whether nothing has come yet of the one document that there is.
+    #[cfg(feature = "layer")]
     pub(crate) fn begins(&self) -> bool {
-        self.passed == 0 && self.framing == Framing::Single
+        self.passed == 0 && self.framing == super::visitor::Framing::Single
     }
 }

@@ -20,7 +20,9 @@ pub(super) fn refuse_tokens(cipher: &FieldCipher, head: &request::Parts) -> Resu
     }
     // Percent-decoded, path and query are looked at as one, whatever separates their parts.
     if target.contains('%') {
-        check(cipher, &Zeroizing::new(target.replace(['&', '='], "/")))?;
+        let mut joined = Zeroizing::new(String::with_capacity(target.len()));
+        joined.extend(target.chars().map(|character| if matches!(character, '&' | '=') { '/' } else { character }));
+        check(cipher, &joined)?;
     } else {
         check(cipher, target)?;
     }

@@ -240,8 +240,9 @@
 //! ```
 //!
 //! There is none for a member that is not there, and none behind a member's name that the policy does not mention and that
-//! may be data: an address of email, say, or a number. An `invalid` value is pointed at in the first piece of a body that comes,
-//! which is all of a short one; behind that where the policy is strict, and names are followed anyway.
+//! looks like data: an address of email, say, or a long number. Other names come back to their sender as they were sent. An
+//! `invalid` value is pointed at in the first piece of a body that comes, which is all of a short one and is read once more for
+//! that; behind that where the policy is strict, and names are followed anyway.
 //!
 //! From 500 on the body says nothing more; the reason goes to `tracing` under the target `fieldseal`. Around a client
 //! every refusal is [`ClientError::Protection`] with the [`Error`](crate::Error) in it:

@@ -178,7 +178,8 @@ impl Validation {
         self.with(Rule::OneScriptPerWord)
     }
 
-    /// Refuses a text that `passes` does not let pass. The message holds `name`.
+    /// Refuses a text that `passes` does not let pass. The message holds `name`. It must say the same of the same text each
+    /// time: a value may be looked at more than once.
     ///
     /// # Example
     ///

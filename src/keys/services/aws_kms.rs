@@ -56,8 +56,8 @@ impl AwsKms {
     }
 
     /// The same with region and credentials from where the AWS tools look for them: environment, profile, container,
-    /// instance. A key that is named by its ARN is asked for in the region that stands there, whatever else is set, since
-    /// it is in no other. Retries are left to [`Resilient`](crate::keys::Resilient).
+    /// instance. A key that is named by its ARN is asked for in the region that stands there, whatever else is set: name
+    /// a key of several regions by the ARN of the replica that may see data keys. Retries are left to [`Resilient`](crate::keys::Resilient).
     pub async fn from_env(key: impl Into<String>) -> Self {
         let key = key.into();
         let region = region_of(&key);
