@@ -20,8 +20,8 @@ use crate::policy::{ListPath, Reveal};
 
 /// Encrypts the tagged fields of requests and decrypts those of responses.
 ///
-/// See [`layer`](crate::layer) for what it does with each part of HTTP. Around a whole axum `Router` it costs less than within
-/// one, as below: [`docs::speed`](crate::docs::speed) has an example.
+/// See [`layer`](crate::layer) for what it does with each part of HTTP. It can also stand around a whole axum `Router`:
+/// [`docs::speed`](crate::docs::speed) has an example, and says what that saves.
 ///
 /// # Example
 ///
